@@ -1,0 +1,47 @@
+/*
+ * The connections of a server, and the thread that cuts those whose time is up:
+ * libmicrohttpd only knows how long a peer was silent, and a peer that sends a
+ * byte now and then never is.
+ *
+ * A connection that was refused while its peer still sends lingers after its
+ * end: what comes is thrown away for a while. Closed at once, the kernel would
+ * answer the rest of the body with a reset, which can overtake our answer.
+ */
+#ifndef HTTP_CONNS_H
+#define HTTP_CONNS_H
+
+#include <netinet/in.h>
+
+#include "../core/clock.h"
+
+struct sockaddr;
+
+struct conn {
+	struct conn *prev, *next;
+	int fd;
+	deadline_t deadline;           /* when it is cut; INT64_MAX: never */
+	int busy;                      /* a request is under way */
+	int linger;                    /* the peer may still be sending */
+	size_t drained;                /* bytes thrown away while lingering */
+	char remote[INET6_ADDRSTRLEN]; /* the peer's address */
+};
+
+struct conns;
+
+/* tick_ms: how late a connection may be cut. Starts the thread. */
+struct conns *conns_new(int64_t tick_ms);
+/* Ends the thread and closes what lingers; all others were removed. */
+void conns_free(struct conns *cs); /* takes NULL */
+
+/* fd stays the caller's, and must be open until conns_remove. */
+struct conn *conns_add(
+    struct conns *cs, int fd, const struct sockaddr *peer, deadline_t deadline);
+/* c is gone afterwards. */
+void conns_remove(struct conns *cs, struct conn *c);
+void conns_mark(
+    struct conns *cs, struct conn *c, int busy, deadline_t deadline);
+/* Shuts down all that are not busy; and, once called, every one that is marked
+ * as not busy. */
+void conns_shut_idle(struct conns *cs);
+
+#endif

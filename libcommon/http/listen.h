@@ -1,0 +1,18 @@
+/*
+ * Listening TCP sockets.
+ */
+#ifndef HTTP_LISTEN_H
+#define HTTP_LISTEN_H
+
+struct err;
+
+/*
+ * Listens at "host:port", "[v6]:port" or ":port" (every address, IPv6 and IPv4);
+ * host may be a name, port 0 has the system pick one. *fd is non-blocking and
+ * closed on exec.
+ */
+int listen_open(const char *address, int *fd, struct err *e);
+/* The port of a listening socket, 0 when it has none. */
+unsigned listen_port(int fd);
+
+#endif
