@@ -1,0 +1,212 @@
+/*
+ * S3 as a cache needs it (Amazon S3 API Reference). One struct s3 per bucket,
+ * shared by threads, holds the endpoint, the credentials and the adaptive rate;
+ * one struct s3_conn per thread holds a connection.
+ *
+ * Every answer is one of three: done (0); a definite refusal (-1, NOT_FOUND,
+ * FORBIDDEN, INVALID, CONFLICT ...); or unknown (-1 with a retryable kind:
+ * UNAVAILABLE, TIMEOUT, THROTTLED). An operation is retried here, with jitter
+ * and until its deadline, when that is safe: all but mpu_create and the
+ * conditional put, which are retried only when the request cannot have been
+ * carried out. SlowDown, 429 and 503 lower the rate of the whole struct s3
+ * (down to 5/s), successes raise it again until it is off.
+ *
+ * NOT_FOUND always speaks of the key or the upload, and only S3's own word
+ * counts: a 404 that is no S3 error is unknown, and a bucket that is not there
+ * is INTERNAL for all but s3_bucket_check.
+ */
+#ifndef S3_S3_H
+#define S3_S3_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../core/clock.h"
+
+struct arena;
+struct buf;
+struct err;
+struct secret;
+
+enum s3_lookup {
+	S3_LOOKUP_AUTO,
+	S3_LOOKUP_PATH,
+	S3_LOOKUP_DNS
+};
+
+struct s3_options {
+	const char *endpoint; /* "host[:port]", or with "http://", "https://" */
+	int use_tls;          /* when the endpoint has no scheme */
+	const char *bucket;
+	const char *region;    /* "" or NULL: "us-east-1" */
+	enum s3_lookup lookup; /* auto: DNS for amazonaws.com and Google, else
+				  path */
+	const char *ca_file;   /* or NULL */
+	/* Copied into locked memory. */
+	const struct secret *access_key, *secret_key, *session_token;
+	double rate;      /* requests a second to start with; 0: unlimited */
+	int64_t stall_ms; /* see http_client_options; 0: its default */
+};
+
+struct s3;
+struct s3_conn;
+
+int s3_new(const struct s3_options *o, struct s3 **out, struct err *e);
+void s3_free(struct s3 *s);
+struct s3_conn *s3_conn_new(struct s3 *s); /* never NULL */
+void s3_conn_free(struct s3_conn *c);
+
+/* Counters since the start, for metrics and benchmarks. */
+struct s3_counts {
+	uint64_t requests, errors, throttled, retries, bytes_out, bytes_in;
+};
+void s3_counts(struct s3 *s, struct s3_counts *out);
+
+struct s3_stat {
+	uint64_t size;
+	char etag[256]; /* without quotes */
+};
+
+struct s3_put {
+	const char *key;
+	const void *data;
+	size_t len;
+	const char *content_type;     /* or NULL */
+	const char *content_encoding; /* or NULL */
+	int if_none_match; /* ERR_CONFLICT when the key exists already */
+};
+
+/*
+ * When the answer to a conditional put was lost, what is there now is compared:
+ * other bytes are CONFLICT, the same bytes or none stay unknown.
+ */
+int s3_put(
+    struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e);
+/* NOT_FOUND only when the bucket is there and the key is not. */
+int s3_head(struct s3_conn *c, const char *key, deadline_t d,
+    struct s3_stat *out, struct err *e);
+/*
+ * The whole object, or [from, to] when to != 0; appended to out, or into sink.
+ * A transfer that breaks off goes on where it was, as long as the object is the
+ * same (CONFLICT otherwise). INVALID: from is beyond the end. What the sink
+ * says is returned as it is. On failure the sink may have seen a beginning.
+ */
+int s3_get(struct s3_conn *c, const char *key, uint64_t from, uint64_t to,
+    struct buf *out,
+    int (*sink)(void *ctx, const void *p, size_t n, struct err *e),
+    void *sink_ctx, deadline_t d, struct err *e);
+
+#define S3_DELETE_MAX 1000
+enum s3_deleted {
+	S3_DELETED,        /* definitely gone (also when it never was there) */
+	S3_DELETE_REFUSED, /* definitely still there: see the message */
+	S3_DELETE_UNKNOWN, /* no word about this key, or an uncertain one */
+};
+struct s3_delete_result {
+	enum s3_deleted state;
+	const char *message; /* in the arena; NULL when deleted */
+};
+/*
+ * One DeleteObjects request of at most S3_DELETE_MAX keys; results[i] is for
+ * keys[i]. Returns -1 only when the whole request got no usable answer (then
+ * every result is unknown). A server without batch delete (501, or MalformedXML
+ * or MethodNotAllowed) is served by single deletes, and so are keys that XML
+ * cannot carry.
+ */
+int s3_delete(struct s3_conn *c, const char *const *keys, size_t n,
+    struct arena *a, struct s3_delete_result *results, deadline_t d,
+    struct err *e);
+
+struct s3_item {
+	const char *key;
+	uint64_t size;
+	int64_t modified_s; /* wall clock */
+	const char *etag;
+};
+struct s3_list {
+	struct s3_item *items;
+	size_t n;
+	const char *next; /* token for the next page; NULL at the end */
+};
+/* ListObjectsV2, at most max keys (1 to 1000) a page. */
+int s3_list(struct s3_conn *c, const char *prefix, const char *token,
+    size_t max, struct arena *a, struct s3_list *out, deadline_t d,
+    struct err *e);
+
+struct s3_mpu {
+	const char *key;
+	const char *upload_id;
+	int64_t initiated_s;
+};
+struct s3_mpu_list {
+	struct s3_mpu *items;
+	size_t n;
+	const char *next_key, *next_id; /* NULL at the end */
+};
+int s3_mpu_list(struct s3_conn *c, const char *key_marker,
+    const char *id_marker, struct arena *a, struct s3_mpu_list *out,
+    deadline_t d, struct err *e);
+
+#define S3_PARTS_MAX    10000
+#define S3_UPLOADID_MAX 1024
+struct s3_part {
+	uint32_t number;  /* 1 ... S3_PARTS_MAX */
+	const char *etag; /* with or without quotes */
+};
+int s3_mpu_create(struct s3_conn *c, const char *key, const char *content_type,
+    struct arena *a, const char **upload_id, deadline_t d, struct err *e);
+int s3_mpu_put_part(struct s3_conn *c, const char *key, const char *upload_id,
+    uint32_t number, const void *data, size_t len, char etag[256], deadline_t d,
+    struct err *e);
+/*
+ * Parts are sorted by number here. Answers 200 with an <Error> are read as the
+ * errors they are. NOT_FOUND: no such upload. After an unknown answer the
+ * caller asks s3_head; unknown it is also, and at once, when an upload is gone
+ * after a try whose answer was lost.
+ */
+int s3_mpu_complete(struct s3_conn *c, const char *key, const char *upload_id,
+    const struct s3_part *parts, size_t n, deadline_t d, struct err *e);
+/* 0 also when there is no such upload any more. */
+int s3_mpu_abort(struct s3_conn *c, const char *key, const char *upload_id,
+    deadline_t d, struct err *e);
+/* ListParts, all pages. */
+int s3_mpu_parts(struct s3_conn *c, const char *key, const char *upload_id,
+    struct arena *a, struct s3_part **parts, uint64_t **sizes, size_t *n,
+    deadline_t d, struct err *e);
+
+/* Is the bucket there and are we let in? NOT_FOUND, FORBIDDEN, or retryable. */
+int s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e);
+
+/*
+ * Authorisation of one PUT for somebody else: the URL and the header lines that
+ * must be sent with exactly size bytes whose SHA-256 is given. The signature
+ * covers host, date, x-amz-content-sha256, content-length, content-type,
+ * content-encoding and, if asked for, if-none-match. Host and Content-Length
+ * are not among the lines, since every HTTP client sends them itself. No
+ * network.
+ *
+ * S3 accepts a signed request for 15 minutes after its date; for a shorter
+ * lifetime the date lies in the past by the difference.
+ */
+#define S3_AUTHORIZE_LIFETIME_S 900
+struct s3_authorize {
+	const char *key;
+	uint64_t size;
+	const uint8_t *sha256;                       /* 32 bytes */
+	const char *content_type, *content_encoding; /* or NULL */
+	int if_none_match;
+	const char *upload_id; /* of a multipart upload, or NULL */
+	uint32_t part;
+	int64_t lifetime_s; /* 0: the longest, S3_AUTHORIZE_LIFETIME_S */
+};
+#define S3_AUTHORIZE_HEADERS_MAX 10
+int s3_authorize_put(struct s3 *s, const struct s3_authorize *p,
+    struct arena *a, const char **url,
+    const char *headers[S3_AUTHORIZE_HEADERS_MAX], size_t *nheaders,
+    struct err *e);
+/* A presigned GET (or HEAD) for expires_s seconds; S3 allows a week. */
+#define S3_PRESIGN_MAX_S 604800
+int s3_presign_get(struct s3 *s, const char *method, const char *key,
+    int64_t expires_s, struct arena *a, const char **url, struct err *e);
+
+#endif
