@@ -1,0 +1,80 @@
+/*
+ * Committing an upload: what must be confirmed in the bucket, what narinfos have
+ * to be written, and the transaction that makes it all live. See uploads.h for
+ * the rules.
+ */
+#ifndef DB_COMMIT_H
+#define DB_COMMIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../nix/hash.h"
+
+struct arena;
+struct db;
+struct err;
+
+/* A missing object that the client had to upload. */
+struct commit_object {
+	int64_t id;
+	const char *key;
+	int kind;
+	/* size and sha256 are those that were authorised. The caller may set it
+	 * and them when it has learned them otherwise. */
+	int written;
+	int64_t size;
+	uint8_t sha256[32];
+};
+
+/* A narinfo to be signed and written. */
+struct commit_path {
+	int64_t id;
+	const char *key;
+	const char *base;
+	struct hash nar_hash;
+	int64_t nar_size;
+	const char *nar_key;
+	/* The stored NAR, of an older path that has the same. has_file is 0
+	 * when it is one of the objects above, which tell of it. */
+	int has_file;
+	uint8_t file_sha256[32];
+	int64_t file_size;
+	const char **refs;
+	size_t nrefs;
+	const char *deriver, *ca;
+	const char **sigs;
+	size_t nsigs;
+	/* Ids of the narinfos it refers to and that are to be written too. */
+	const int64_t *needs;
+	size_t nneeds;
+	/* To be filled by the caller before commit_finish: what was stored. */
+	int64_t size;
+	uint8_t sha256[32];
+};
+
+struct commit {
+	int64_t upload_id;
+	const char *store_dir;
+	int already; /* committed before: nothing else is filled but narinfos */
+	uint64_t narinfos;
+	struct commit_object *objects;
+	size_t nobjects;
+	struct commit_path *paths;
+	size_t npaths;
+};
+
+/* Reads all that is needed, and renews the lease. Errors as in uploads.h. */
+int commit_load(struct db *db, const char *token, const char *owner,
+    int64_t lease_us, struct arena *a, struct commit *out, struct err *e);
+
+/*
+ * Makes it live, in one transaction: re-checks that the upload is open and that
+ * everything it needs is live or in c and written (ERR_CONFLICT, and *missing
+ * gets the keys, otherwise), records contents, refreshes or adds the roots, ends
+ * the upload. Rows are locked in the order of ids. Idempotent.
+ */
+int commit_finish(struct db *db, const struct commit *c, struct arena *a,
+    const char ***missing, size_t *nmissing, struct err *e);
+
+#endif

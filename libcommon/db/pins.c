@@ -1,0 +1,143 @@
+#include "pins.h"
+
+#include <string.h>
+
+#include "../core/arena.h"
+#include "db_internal.h"
+
+struct set {
+	const char *name, *key, *store_path;
+};
+
+/* Under the shared lock, for a pin keeps its closure: the garbage collection
+ * looks at pins and deletes closures under the exclusive one. */
+static int
+set(struct db *db, void *ctx, struct err *e)
+{
+	static const char find_sql[] =
+	    "SELECT c.object_id, c.store_path FROM closures c"
+	    " JOIN objects o ON o.id = c.object_id"
+	    " WHERE o.key = $1 COLLATE \"C\"";
+	static const char sql[] =
+	    "INSERT INTO pins (name, object_id, store_path)"
+	    " VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"
+	    " SET object_id = excluded.object_id,"
+	    " store_path = excluded.store_path, updated_at = now()";
+	const struct set *s = ctx;
+	PGresult *r;
+	int rc;
+
+	if (db_roots_shared(db, e) != 0 ||
+	    db_exec(db, find_sql, PARAMS(P_TEXT(s->key)), &r, e) != 0)
+		return -1;
+	if (PQntuples(r) == 0) {
+		rc = err_set(e, ERR_NOT_FOUND,
+		    "%s is not in the cache as a closure", s->store_path);
+		err_hint(e,
+		    "push it first: a pin is for what was pushed "
+		    "itself, not for what that depends on");
+	} else if (strcmp(PQgetvalue(r, 0, 1), s->store_path) != 0) {
+		rc = err_set(e, ERR_INVALID,
+		    "%s: the closure in the cache is %s", s->store_path,
+		    PQgetvalue(r, 0, 1));
+	} else {
+		rc = db_send(db, sql,
+		    PARAMS(P_TEXT(s->name), P_I64(row_i64(r, 0, 0)),
+		        P_TEXT(s->store_path)),
+		    e);
+	}
+	PQclear(r);
+	return rc;
+}
+
+int
+pins_set(struct db *db, const char *name, const char *narinfo_key,
+    const char *store_path, struct err *e)
+{
+	struct set s = { name, narinfo_key, store_path };
+
+	if (db_transaction(db, DB_READ_COMMITTED, set, &s, e) != 0)
+		return err_prefix(e, "pin %s", name);
+	return 0;
+}
+
+#define COLUMNS                                                \
+	"name, store_path,"                                    \
+	" (extract(epoch FROM created_at) * 1000000)::bigint," \
+	" (extract(epoch FROM updated_at) * 1000000)::bigint"
+
+static struct pin
+read_pin(const PGresult *r, int row, struct arena *a, int *full)
+{
+	return (struct pin){
+		.name = row_text(r, row, 0, a, full),
+		.store_path = row_text(r, row, 1, a, full),
+		.created_us = row_i64(r, row, 2),
+		.updated_us = row_i64(r, row, 3),
+	};
+}
+
+int
+pins_list(
+    struct db *db, struct arena *a, struct pin **out, size_t *n, struct err *e)
+{
+	struct pin *pins;
+	int full = 0;
+	PGresult *r;
+
+	if (db_query(db, "SELECT " COLUMNS " FROM pins ORDER BY name", P_NONE,
+	        &r, e) != 0)
+		return err_prefix(e, "list pins");
+	pins = arena_array(a, PQntuples(r), sizeof *pins);
+	for (int i = 0; pins != NULL && i < PQntuples(r); i++)
+		pins[i] = read_pin(r, i, a, &full);
+	if (pins != NULL && !full) {
+		*out = pins;
+		*n = PQntuples(r);
+	}
+	PQclear(r);
+	return pins == NULL || full ? arena_full(a, e) : 0;
+}
+
+static int
+not_found(const char *name, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, "there is no pin %s", name);
+}
+
+int
+pins_get(struct db *db, const char *name, struct arena *a, struct pin *out,
+    struct err *e)
+{
+	int full = 0, found;
+	struct pin pin;
+	PGresult *r;
+
+	if (db_query(db, "SELECT " COLUMNS " FROM pins WHERE name = $1",
+	        PARAMS(P_TEXT(name)), &r, e) != 0)
+		return err_prefix(e, "pin %s", name);
+	found = PQntuples(r) > 0;
+	if (found)
+		pin = read_pin(r, 0, a, &full);
+	PQclear(r);
+	if (!found)
+		return not_found(name, e);
+	if (full)
+		return arena_full(a, e);
+	*out = pin;
+	return 0;
+}
+
+int
+pins_delete(struct db *db, const char *name, struct err *e)
+{
+	PGresult *r;
+	uint64_t n;
+
+	if (db_query(db, "DELETE FROM pins WHERE name = $1",
+	        PARAMS(P_TEXT(name)), &r, e) != 0)
+		return err_prefix(e, "delete pin %s", name);
+	n = rows_affected(r);
+	PQclear(r);
+	return n > 0 ? 0 : not_found(name, e);
+}
