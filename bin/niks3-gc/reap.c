@@ -1,0 +1,179 @@
+/*
+ * Deleting: claim a batch in the database, delete it in the bucket, then write
+ * down what the bucket answered. Killed at any point, the claims stay, and the
+ * next run asks the bucket again.
+ */
+#include <string.h>
+
+#include "../../libcommon/core/arena.h"
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/db/reap.h"
+#include "../../libcommon/ipc/ipc.h"
+#include "gc.h"
+
+#define BATCH_MEMORY  ((size_t)32 << 20)
+#define LOCK_TRIES    100
+#define LOCK_PAUSE_MS 100
+
+static int
+delete_batch(struct gc *g, struct arena *a, const struct reap_object *objects,
+    size_t n, enum reap_answer *answers, struct err *e)
+{
+	static const enum reap_answer meaning[] = {
+		[PRESENCE_UNKNOWN] = REAP_UNKNOWN,
+		[PRESENCE_ABSENT] = REAP_GONE,
+		[PRESENCE_PRESENT] = REAP_REFUSED,
+	};
+	struct objects_delete ask = { 0 };
+	struct objects_deleted answer;
+
+	ask.keys.n = n;
+	ask.keys.items = arena_array(a, n, sizeof *ask.keys.items);
+	if (ask.keys.items == NULL)
+		return arena_full(a, e);
+	for (size_t i = 0; i < n; i++)
+		ask.keys.items[i] = objects[i].key;
+	if (ipc_call(g->uploader, CALL_objects_delete, &ask, a, &answer,
+	        deadline_in(GC_DELETE_MS), e) != 0)
+		return -1;
+	if (answer.items.n != n)
+		return err_set(
+		    e, ERR_INTERNAL, "the uploader left out answers");
+	for (size_t i = 0; i < n; i++) {
+		const struct delete_result *r = &answer.items.items[i];
+
+		answers[i] = meaning[r->state];
+		if (answers[i] != REAP_GONE)
+			log_warn("not deleted", LOG_S("key", objects[i].key),
+			    LOG_S("state",
+			        answers[i] == REAP_REFUSED ? "refused"
+			                                   : "unknown"),
+			    LOG_S("answer", r->message ? r->message : ""));
+	}
+	return 0;
+}
+
+static int
+finish(struct gc *g, const struct reap_object *objects,
+    const enum reap_answer *answers, size_t n, struct err *e)
+{
+	for (unsigned i = 0;; i++) {
+		err_clear(e);
+		if (gc_check(g, e) != 0)
+			return -1;
+		if (reap_finish(g->db, objects, answers, n, e) == 0)
+			return 0;
+		if (e->kind != ERR_CONFLICT || i == LOCK_TRIES)
+			return -1;
+		clock_sleep(LOCK_PAUSE_MS, deadline_in(GC_DB_MS));
+	}
+}
+
+/* Deletes what was claimed and counts it; r may be NULL. */
+static int
+reap(struct gc *g, struct arena *a, const struct reap_object *objects, size_t n,
+    struct gcrun *r, int tombstones, struct err *e)
+{
+	enum reap_answer answers[REAP_BATCH];
+
+	if (delete_batch(g, a, objects, n, answers, e) != 0 ||
+	    finish(g, objects, answers, n, e) != 0)
+		return -1;
+	if (r == NULL)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (answers[i] != REAP_GONE) {
+			r->objects_failed++;
+		} else if (tombstones) {
+			r->objects_deleted++;
+			r->bytes_deleted += objects[i].size;
+		}
+	}
+	return gcruns_progress(g->db, r, e);
+}
+
+/* Where batches come from, and how far they have come. */
+struct source {
+	int (*next)(struct gc *g, struct source *s, struct arena *a,
+	    struct reap_object **out, size_t *n, struct err *e);
+	int64_t run, grace_us; /* of leftovers: the age of their claims */
+	struct reap_cursor after;
+	int tombstones; /* count as objects that were deleted */
+};
+
+static int
+reap_all(struct gc *g, struct source *s, struct gcrun *r, struct err *e)
+{
+	struct arena *a = arena_new(BATCH_MEMORY);
+	struct reap_object *objects;
+	size_t n;
+	int rc;
+
+	do {
+		arena_reset(a);
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = s->next(g, s, a, &objects, &n, e);
+		if (rc == 0 && n > 0)
+			rc = reap(g, a, objects, n, r, s->tombstones, e);
+	} while (rc == 0 && n > 0);
+	arena_free(a);
+	return rc;
+}
+
+static int
+next_tombstones(struct gc *g, struct source *s, struct arena *a,
+    struct reap_object **out, size_t *n, struct err *e)
+{
+	return reap_claim(g->db, s->run, s->grace_us, &s->after, a, out, n, e);
+}
+
+static int
+next_pending(struct gc *g, struct source *s, struct arena *a,
+    struct reap_object **out, size_t *n, struct err *e)
+{
+	return reap_claim_pending(g->db, s->run, &s->after, a, out, n, e);
+}
+
+static int
+next_leftover(struct gc *g, struct source *s, struct arena *a,
+    struct reap_object **out, size_t *n, struct err *e)
+{
+	return reap_leftover(g->db, s->run, s->grace_us, a, out, n, e);
+}
+
+int
+reap_tombstones(struct gc *g, struct gcrun *r, struct err *e)
+{
+	struct source s = {
+		.next = next_tombstones,
+		.run = r->id,
+		.grace_us =
+		    r->params.force ? 0 : r->params.pending_older_than_us,
+		.tombstones = 1,
+	};
+
+	return reap_all(g, &s, r, e);
+}
+
+int
+reap_pending(struct gc *g, int64_t run, struct gcrun *r, struct err *e)
+{
+	struct source s = { .next = next_pending, .run = run };
+
+	return reap_all(g, &s, r, e);
+}
+
+int
+reap_leftovers(struct gc *g, int64_t run, struct gcrun *r, struct err *e)
+{
+	struct source s = {
+		.next = next_leftover,
+		.run = run,
+		.grace_us = GC_LATE_MS * 1000,
+		.tombstones = 1,
+	};
+
+	return reap_all(g, &s, r, e);
+}

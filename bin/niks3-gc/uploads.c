@@ -1,0 +1,117 @@
+/* Uploads that ran out, and the multipart uploads they left in S3. */
+#include <stdlib.h>
+
+#include "../../libcommon/core/arena.h"
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/db/reap.h"
+#include "../../libcommon/ipc/ipc.h"
+#include "gc.h"
+
+#define LIST_MEMORY ((size_t)16 << 20)
+
+static int
+abort_one(struct gc *g, struct arena *a, const char *key, const char *id,
+    struct err *e)
+{
+	struct mpu_abort ask = { .key = key, .upload_id = id };
+	struct done done;
+
+	return ipc_call(g->uploader, CALL_mpu_abort, &ask, a, &done,
+	    deadline_in(GC_IPC_MS), e);
+}
+
+/* Those that ended uploads left. */
+static int
+abort_ended(struct gc *g, struct arena *a, struct err *e)
+{
+	struct reap_multipart *parts;
+	size_t n;
+
+	if (reap_multiparts(g->db, a, &parts, &n, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (gc_check(g, e) != 0)
+			return -1;
+		/* One that S3 was never heard to have begun is looked for in
+		 * the bucket's own list. */
+		if (parts[i].s3_id != NULL &&
+		    abort_one(g, a, parts[i].key, parts[i].s3_id, e) != 0)
+			return -1;
+		if (reap_multipart_done(g->db, parts[i].id, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Those in the bucket that nobody knows: S3's answer was lost. */
+static int
+abort_unknown(struct gc *g, struct err *e)
+{
+	struct arena *a = arena_new(LIST_MEMORY);
+	struct mpu_list ask = { 0 };
+	struct mpu_listed list;
+	char *key = NULL, *id = NULL;
+	int orphan, rc = -1;
+
+	do {
+		arena_reset(a);
+		ask.key_marker = key;
+		ask.id_marker = id;
+		if (gc_check(g, e) != 0 ||
+		    ipc_call(g->uploader, CALL_mpu_list, &ask, a, &list,
+		        deadline_in(GC_IPC_MS), e) != 0)
+			goto out;
+		for (size_t i = 0; i < list.items.n; i++) {
+			const struct listed_mpu *m = &list.items.items[i];
+
+			if (gc_check(g, e) != 0 ||
+			    reap_multipart_orphan(
+			        g->db, m->key, m->upload_id, &orphan, e) != 0)
+				goto out;
+			if (!orphan)
+				continue;
+			if (abort_one(g, a, m->key, m->upload_id, e) != 0)
+				goto out;
+			log_info("orphaned multipart upload aborted",
+			    LOG_S("key", m->key));
+		}
+		free(key);
+		free(id);
+		key = list.next_key != NULL ? xstrdup(list.next_key) : NULL;
+		id = list.next_id != NULL ? xstrdup(list.next_id) : NULL;
+	} while (key != NULL);
+	rc = 0;
+out:
+	free(key);
+	free(id);
+	arena_free(a);
+	return rc;
+}
+
+int
+uploads_abort_parts(struct gc *g, int all, struct err *e)
+{
+	struct arena *a = arena_new(LIST_MEMORY);
+	int rc = abort_ended(g, a, e);
+
+	arena_free(a);
+	if (rc == 0 && all)
+		rc = abort_unknown(g, e);
+	return rc;
+}
+
+int
+uploads_expire(struct gc *g, struct gcrun *r, struct err *e)
+{
+	uint64_t n;
+
+	do {
+		if (gc_check(g, e) != 0 ||
+		    reap_uploads(
+		        g->db, r->params.pending_older_than_us, &n, e) != 0)
+			return -1;
+		r->failed_uploads_deleted += n;
+	} while (n > 0);
+	return uploads_abort_parts(g, 1, e);
+}

@@ -1,0 +1,261 @@
+/*
+ * niks3-server: the API that faces the network. It checks who asks, keeps the
+ * state in PostgreSQL, and has the uploader write and the signer sign. It holds
+ * neither S3 credentials nor signing keys; of the API token only the hash.
+ */
+#include <string.h>
+
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/secret.h"
+#include "../../libcommon/core/service.h"
+#include "../../libcommon/db/db.h"
+#include "../../libcommon/ipc/ipc.h"
+#include "../../libcommon/nix/storepath.h"
+#include "server.h"
+
+#define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
+#define TOKEN_MIN 36 /* characters: as the clients' documentation has it */
+
+struct config {
+	struct opt_common common;
+	struct secret db;
+	const char *http_addr, *token_path, *store_dir, *cache_url;
+	struct secret token;
+	const char *signer, *uploads, *gc;
+	struct opt_list peers;
+	int64_t lease, lifetime;
+	uint64_t workers, connections;
+	const char *tls_cert, *tls_key;
+};
+
+#define O(field) offsetof(struct config, field)
+
+static const struct opt options[] = {
+	{ "db", "NIKS3_DB", OPT_SECRET, O(db), OPT_REQUIRED, NULL, "CONNINFO",
+	    "PostgreSQL connection string", 0, 0 },
+	{ "http-addr", "NIKS3_HTTP_ADDR", OPT_STR, O(http_addr), 0, ":5751",
+	    "[HOST]:PORT", "where to listen", 0, 0 },
+	{ "api-token-path", "NIKS3_API_TOKEN_PATH", OPT_PATH, O(token_path), 0,
+	    NULL, "FILE", "file with the API token (36 characters or more)", 0,
+	    0 },
+	{ "api-token", "NIKS3_API_TOKEN", OPT_SECRET, O(token), 0, NULL,
+	    "TOKEN", "better given by file", 0, 0 },
+	{ "signer-socket", "NIKS3_SIGNER_SOCKET", OPT_STR, O(signer), 0,
+	    "ipc:///run/niks3/signer.sock", "ADDRESS",
+	    "where the signer listens", 0, 0 },
+	{ "upload-socket", "NIKS3_UPLOAD_SOCKET", OPT_STR, O(uploads), 0,
+	    "ipc:///run/niks3/upload.sock", "ADDRESS",
+	    "where we listen for uploaders", 0, 0 },
+	{ "gc-socket", "NIKS3_GC_SOCKET", OPT_STR, O(gc), 0,
+	    "ipc:///run/niks3/gc.sock", "ADDRESS",
+	    "where the gc worker listens", 0, 0 },
+	{ "peer", "NIKS3_PEERS", OPT_LIST, O(peers), 0, NULL, "ROLE=USER",
+	    "who may be there; repeat (default: our own user)", 0, 0 },
+	{ "store-dir", "NIX_STORE_DIR", OPT_PATH, O(store_dir), 0,
+	    STOREPATH_DIR_DEFAULT, "DIR", "the store directory of the cache", 0,
+	    0 },
+	{ "cache-url", "NIKS3_CACHE_URL", OPT_STR, O(cache_url), 0, NULL, "URL",
+	    "where clients read the cache", 0, 0 },
+	{ "upload-lease", "NIKS3_UPLOAD_LEASE", OPT_DURATION, O(lease), 0, "1h",
+	    "DURATION", "an upload untouched for so long may be ended", 1000,
+	    30LL * 86400 * 1000 },
+	{ "authorization-lifetime", NULL, OPT_DURATION, O(lifetime), 0, "15m",
+	    "DURATION", "a signed PUT may be used for so long", 1000,
+	    15 * 60 * 1000 },
+	{ "workers", NULL, OPT_U64, O(workers), 0, "16", "N",
+	    "requests worked on at once", 1, 512 },
+	{ "max-connections", NULL, OPT_U64, O(connections), 0, "2048", "N",
+	    "HTTP connections at once", 1, 100000 },
+	{ "tls-cert", "NIKS3_TLS_CERT", OPT_PATH, O(tls_cert), 0, NULL, "FILE",
+	    "serve HTTPS with this certificate", 0, 0 },
+	{ "tls-key", "NIKS3_TLS_KEY", OPT_PATH, O(tls_key), 0, NULL, "FILE",
+	    "and this key", 0, 0 },
+	{ NULL },
+};
+
+static const struct opt_program program = {
+	.name = "niks3-server",
+	.synopsis = "niks3-server --db CONNINFO --api-token-path FILE "
+	            "[OPTION]...",
+	.summary = "The API of a Nix binary cache in a bucket.",
+	.opts = options,
+};
+
+/* Keeps the hash and forgets the token. */
+static int
+load_token(struct config *c, uint8_t out[SHA256_LEN], struct err *e)
+{
+	if (c->token_path != NULL) {
+		secret_done(&c->token);
+		if (secret_load(
+		        &c->token, c->token_path, SECRET_MAX, NULL, e) != 0)
+			return err_prefix(e, "API token");
+	}
+	if (c->token.len == 0)
+		return err_set(e, ERR_USAGE,
+		    "no API token: give --api-token-path or "
+		    "NIKS3_API_TOKEN_PATH");
+	if (c->token.len < TOKEN_MIN) {
+		err_set(e, ERR_USAGE,
+		    "the API token has %zu characters, fewer than %d",
+		    c->token.len, TOKEN_MIN);
+		return err_hint(e, "make one with: openssl rand -hex 32");
+	}
+	sha256(c->token.data, c->token.len, out);
+	secret_done(&c->token);
+	return 0;
+}
+
+static int
+connect_peers(struct server *s, const struct config *c,
+    const struct ipc_peers *peers, struct err *e)
+{
+	struct ipc_client_options o = {
+		.self = ROLE_SERVER,
+		.mode = 0660,
+		.peers = peers,
+	};
+
+	o.peer = ROLE_SIGNER;
+	o.address = c->signer;
+	if (ipc_client_new(&o, &s->signer, e) != 0)
+		return -1;
+	o.peer = ROLE_GC;
+	o.address = c->gc;
+	if (ipc_client_new(&o, &s->gc, e) != 0)
+		return -1;
+	o.peer = ROLE_UPLOADER;
+	o.address = c->uploads;
+	o.listen = 1;
+	return ipc_client_new(&o, &s->uploader, e);
+}
+
+/* Waits for the database as long as it takes; a wrong schema is final. */
+static int
+wait_for_schema(struct server *s, struct err *e)
+{
+	for (unsigned n = 0;; n++) {
+		struct db *db;
+		int rc;
+
+		err_clear(e);
+		if ((rc = server_db(s, &db, e)) == 0) {
+			rc = db_schema_check(db, e);
+			db_put(s->pool, db);
+		}
+		if (rc == 0 || !err_retryable(e->kind))
+			return rc;
+		log_err(LOG_LEVEL_WARN, "waiting for the database", e);
+		service_status("waiting for the database");
+		if (service_wait(deadline_in(clock_backoff(n, 200, 10000)),
+		        NULL, NULL) == 0) {
+			err_clear(e); /* nothing is wrong with a stop */
+			return -1;
+		}
+	}
+}
+
+static void
+request_done(void *ctx, const struct http_req *q,
+    const struct http_route *route, int status, int64_t us)
+{
+	(void)ctx;
+	log_request(q->id);
+	LOG_AT(status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "request",
+	    LOG_S("method", q->method),
+	    LOG_S("route", route != NULL ? route->pattern : "unmatched"),
+	    LOG_I("status", status), LOG_T("took", us),
+	    LOG_S("from", q->remote));
+	log_request(NULL);
+}
+
+static int
+alive(void *ctx)
+{
+	struct server *s = ctx;
+	struct db *db;
+
+	if (db_get(s->pool, deadline_in(2000), &db, NULL) != 0)
+		return 0;
+	db_put(s->pool, db);
+	return 1;
+}
+
+static void *
+worker_new(void *ctx)
+{
+	return ctx;
+}
+
+static int
+serve(struct server *s, const struct config *c, struct err *e)
+{
+	struct http_server *http;
+	int fds = service_listen_fds();
+
+	if (wait_for_schema(s, e) != 0)
+		return -1;
+	if (http_server_new(
+	        &(struct http_server_options){
+	            /* Socket activation hands the listener over. */
+	            .address = fds > 0 ? NULL : c->http_addr,
+	            .listen_fd = LISTEN_FD,
+	            .routes = routes,
+	            .workers = c->workers,
+	            .connections_max = c->connections,
+	            .tls_cert = c->tls_cert,
+	            .tls_key = c->tls_key,
+	            .ctx = s,
+	            .worker_new = worker_new,
+	            .authorize = auth_check,
+	            .done = request_done,
+	        },
+	        &http, e) != 0)
+		return -1;
+	log_info("listening", LOG_S("address", c->http_addr),
+	    LOG_U("port", http_server_port(http)));
+	service_ready("serving");
+	while (service_wait(deadline_in(INT32_MAX), alive, s) != 0)
+		;
+	service_stopping();
+	http_server_stop(http, SERVICE_DRAIN_MS);
+	http_server_free(http);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct config c = { 0 };
+	struct server s = { 0 };
+	struct ipc_peers *peers = NULL;
+	struct err e = ERR_INIT;
+	char **args;
+	size_t nargs;
+	int status;
+
+	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
+		return status;
+	service_init(program.name, c.common.log_level);
+	s.store_dir = c.store_dir;
+	s.cache_url = c.cache_url;
+	s.lease_us = c.lease;
+	s.auth_us = c.lifetime;
+	if (load_token(&c, s.token_sha256, &e) == 0 &&
+	    storepath_check_dir(c.store_dir, &e) == 0 &&
+	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
+	    db_pool_new(c.db.data, program.name, c.workers, &s.pool, &e) == 0 &&
+	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0)
+		serve(&s, &c, &e);
+	if (e.kind != ERR_NONE)
+		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
+	ipc_client_free(s.uploader);
+	ipc_client_free(s.gc);
+	ipc_client_free(s.signer);
+	db_pool_free(s.pool);
+	ipc_peers_free(peers);
+	opt_done(&program, &c);
+	return err_exit(e.kind);
+}

@@ -1,0 +1,110 @@
+/* The routes, who may take them, and what every handler needs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "../../libcommon/codec/json.h"
+#include "../../libcommon/core/arena.h"
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/core/secret.h"
+#include "../../libcommon/db/db.h"
+#include "../../libcommon/ipc/ipc.h"
+#include "server.h"
+
+#define BODY_UPLOAD ((size_t)128 << 20) /* a closure of 400,000 paths */
+#define BODY_MEDIUM ((size_t)8 << 20)
+#define BODY_SMALL  ((size_t)64 << 10)
+
+#define V2          "/api/v2"
+
+const struct http_route routes[] = {
+	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
+	{ "GET", V2 "/ready", handle_ready, 0, SCOPE_WRITE },
+	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
+	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },
+	{ "POST", V2 "/uploads", handle_upload_begin, BODY_UPLOAD,
+	    SCOPE_WRITE },
+	{ "DELETE", V2 "/uploads/{id}", handle_upload_abort, 0, SCOPE_WRITE },
+	{ "POST", V2 "/uploads/{id}/authorize", handle_authorize, BODY_MEDIUM,
+	    SCOPE_WRITE },
+	{ "POST", V2 "/uploads/{id}/multipart", handle_multipart, BODY_SMALL,
+	    SCOPE_WRITE },
+	{ "POST", V2 "/uploads/{id}/multipart/complete",
+	    handle_multipart_complete, BODY_MEDIUM, SCOPE_WRITE },
+	{ "POST", V2 "/uploads/{id}/commit", handle_commit, BODY_MEDIUM,
+	    SCOPE_WRITE },
+	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, SCOPE_WRITE },
+	{ "GET", V2 "/gc/{id}", handle_gc_status, 0, SCOPE_WRITE },
+	{ "GET", V2 "/pins", handle_pins_list, 0, SCOPE_WRITE },
+	{ "PUT", V2 "/pins/{name}", handle_pin_set, BODY_SMALL, SCOPE_WRITE },
+	{ "DELETE", V2 "/pins/{name}", handle_pin_delete, 0, SCOPE_WRITE },
+	{ NULL },
+};
+
+/*
+ * Compares hashes, so that the time tells nothing about the token, not even its
+ * length.
+ */
+int
+auth_check(void *ctx, struct http_req *q, const struct http_route *route,
+    struct err *e)
+{
+	struct server *s = ctx;
+	const char *header = http_req_header(q, "Authorization");
+	static const char scheme[] = "Bearer ";
+	uint8_t digest[SHA256_LEN];
+
+	if (route->scope == SCOPE_NONE)
+		return 0;
+	if (header == NULL || strncmp(header, scheme, sizeof scheme - 1) != 0) {
+		err_set(e, ERR_UNAUTHORIZED, "no bearer token");
+		return err_hint(
+		    e, "send the header Authorization: Bearer TOKEN");
+	}
+	header += sizeof scheme - 1;
+	sha256(header, strlen(header), digest);
+	if (!secret_equal(digest, s->token_sha256, sizeof digest))
+		return err_set(
+		    e, ERR_UNAUTHORIZED, "the token is not accepted");
+	snprintf(q->who, sizeof q->who, "api-token");
+	return 0;
+}
+
+int64_t
+server_auth_memory_us(const struct server *s)
+{
+	return s->auth_us + s->auth_us / 10 + 1000000;
+}
+
+int
+server_db(struct server *s, struct db **out, struct err *e)
+{
+	return db_get(s->pool, deadline_in(SERVER_DB_MS), out, e);
+}
+
+int
+server_decode(
+    const struct http_req *q, const struct desc *d, void *out, struct err *e)
+{
+	return json_decode(d, q->body, q->body_len, q->arena, out, e);
+}
+
+int
+server_encode(struct http_res *r, int status, const struct desc *d,
+    const void *body, struct err *e)
+{
+	r->status = status;
+	return json_encode(d, body, &r->body, e);
+}
+
+void
+server_wake_gc(struct server *s, struct arena *a)
+{
+	struct gc_wake q = { 0 };
+	struct done r;
+	struct err e = ERR_INIT;
+
+	if (ipc_call(s->gc, CALL_gc_wake, &q, a, &r, deadline_in(1000), &e) !=
+	    0)
+		log_err(LOG_LEVEL_INFO, "gc worker not woken", &e);
+}

@@ -1,0 +1,84 @@
+/*
+ * niks3-server: what all of its request handlers share. Read-only after the
+ * start; every part is thread-safe by itself.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../libcommon/codec/sha256.h"
+#include "../../libcommon/http/server.h"
+#include "../../proto/messages.h"
+
+struct db;
+struct db_pool;
+struct desc;
+struct ipc_client;
+
+struct server {
+	struct db_pool *pool;
+	struct ipc_client *signer;
+	struct ipc_client *uploader;
+	struct ipc_client *gc;
+	const char *store_dir;
+	const char *cache_url; /* or NULL */
+	int64_t lease_us;
+	int64_t auth_us; /* lifetime of an authorisation */
+	uint8_t token_sha256[SHA256_LEN];
+};
+
+/* How long the parts of a request may take, each. */
+#define SERVER_DB_MS       30000
+#define SERVER_IPC_MS      60000
+#define SERVER_COMPLETE_MS 300000 /* S3 may take minutes over 10,000 parts */
+
+/*
+ * For how long a row remembers that its object may still be written: somewhat
+ * longer than the authorisation lives, for it is signed later and by another
+ * clock.
+ */
+int64_t server_auth_memory_us(const struct server *s);
+
+/* Scopes of routes. */
+enum {
+	SCOPE_NONE,
+	SCOPE_WRITE
+};
+
+extern const struct http_route routes[];
+
+/* Notes the credential's name in q->who: uploads belong to it. */
+int auth_check(void *ctx, struct http_req *q, const struct http_route *route,
+    struct err *e);
+
+/* A connection to the database for the next steps of a request. */
+int server_db(struct server *s, struct db **out, struct err *e);
+/* Decodes a body, and encodes an answer. */
+int server_decode(
+    const struct http_req *q, const struct desc *d, void *out, struct err *e);
+int server_encode(struct http_res *r, int status, const struct desc *d,
+    const void *body, struct err *e);
+
+/* Asks the gc worker to look for work. That it is away is no error: it looks by
+ * itself when it comes back. */
+void server_wake_gc(struct server *s, struct arena *a);
+
+http_handler handle_present;
+http_handler handle_upload_begin;
+http_handler handle_upload_abort;
+http_handler handle_authorize;
+http_handler handle_multipart;
+http_handler handle_multipart_complete;
+http_handler handle_commit;
+http_handler handle_gc_start;
+http_handler handle_gc_status;
+http_handler handle_pins_list;
+http_handler handle_pin_set;
+http_handler handle_pin_delete;
+http_handler handle_cache;
+http_handler handle_ready;
+http_handler handle_health;
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * niks3-uploader: owns the bucket. It holds the S3 credentials, answers the
+ * server and the garbage collection over their sockets, which it dials, and
+ * talks to nobody but S3. To scale, start more of them.
+ */
+#include <string.h>
+
+#include "../../libcommon/core/buf.h"
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/secret.h"
+#include "../../libcommon/core/service.h"
+#include "../../libcommon/http/client.h"
+#include "../../libcommon/ipc/ipc_daemon.h"
+#include "../../libcommon/nix/storepath.h"
+#include "../../libcommon/s3/s3.h"
+#include "fan.h"
+#include "handlers.h"
+
+#define CACHE_INFO     "nix-cache-info"
+#define CACHE_INFO_MAX ((size_t)1 << 20)
+#define BUCKET_WAIT_MS 10000 /* for one answer of S3 at the start */
+
+struct config {
+	struct opt_common common;
+	const char *endpoint, *bucket, *region, *lookup, *ca_cert;
+	int use_ssl;
+	struct secret access_key, secret_key;
+	const char *access_key_path, *secret_key_path;
+	uint64_t concurrency, rate, workers, priority;
+	struct opt_list connect, peers;
+	const char *store_dir;
+};
+
+#define O(field) offsetof(struct config, field)
+
+static const struct opt options[] = {
+	{ "s3-endpoint", "NIKS3_S3_ENDPOINT", OPT_STR, O(endpoint),
+	    OPT_REQUIRED, NULL, "HOST[:PORT]", "the S3 server, or its URL", 0,
+	    0 },
+	{ "s3-bucket", "NIKS3_S3_BUCKET", OPT_STR, O(bucket), OPT_REQUIRED,
+	    NULL, "NAME", "the bucket of the cache", 0, 0 },
+	{ "s3-region", "NIKS3_S3_REGION", OPT_STR, O(region), 0, "us-east-1",
+	    "REGION", "the region that requests are signed for", 0, 0 },
+	{ "s3-use-ssl", "NIKS3_S3_USE_SSL", OPT_BOOL, O(use_ssl), 0, "true",
+	    "BOOL", "use https when the endpoint has no scheme", 0, 0 },
+	{ "s3-bucket-lookup", "NIKS3_S3_BUCKET_LOOKUP", OPT_STR, O(lookup), 0,
+	    "auto", "auto|dns|path", "where the bucket stands in URLs", 0, 0 },
+	{ "s3-ca-cert", "NIKS3_S3_CA_CERT", OPT_PATH, O(ca_cert), 0, NULL,
+	    "FILE", "trust these authorities instead of the system's", 0, 0 },
+	{ "s3-access-key", "NIKS3_S3_ACCESS_KEY", OPT_SECRET, O(access_key), 0,
+	    NULL, "KEY", "better given by file", 0, 0 },
+	{ "s3-secret-key", "NIKS3_S3_SECRET_KEY", OPT_SECRET, O(secret_key), 0,
+	    NULL, "KEY", "better given by file", 0, 0 },
+	{ "s3-access-key-path", "NIKS3_S3_ACCESS_KEY_PATH", OPT_PATH,
+	    O(access_key_path), 0, NULL, "FILE", "file with the access key", 0,
+	    0 },
+	{ "s3-secret-key-path", "NIKS3_S3_SECRET_KEY_PATH", OPT_PATH,
+	    O(secret_key_path), 0, NULL, "FILE", "file with the secret key", 0,
+	    0 },
+	{ "s3-concurrency", "NIKS3_S3_CONCURRENCY", OPT_U64, O(concurrency), 0,
+	    "16", "N", "requests to S3 at once", 1, 1000 },
+	{ "s3-rate-limit", "NIKS3_S3_RATE_LIMIT", OPT_U64, O(rate), 0, "0", "N",
+	    "requests a second to start with; 0: no limit", 0, 100000 },
+	{ "connect", "NIKS3_UPLOADER_CONNECT", OPT_LIST, O(connect), 0,
+	    "ipc:///run/niks3/upload.sock ipc:///run/niks3/gc-upload.sock",
+	    "ADDRESS", "sockets to answer on; repeat", 0, 0 },
+	{ "peer", "NIKS3_PEERS", OPT_LIST, O(peers), 0, NULL, "ROLE=USER",
+	    "who may be there; repeat (default: our own user)", 0, 0 },
+	{ "workers", NULL, OPT_U64, O(workers), 0, "8", "N",
+	    "calls answered at once on each socket", 1, 256 },
+	{ "store-dir", "NIX_STORE_DIR", OPT_PATH, O(store_dir), 0,
+	    STOREPATH_DIR_DEFAULT, "DIR", "StoreDir of a new nix-cache-info", 0,
+	    0 },
+	{ "priority", "NIKS3_CACHE_PRIORITY", OPT_U64, O(priority), 0, "30",
+	    "N", "Priority of a new nix-cache-info", 0, 1000 },
+	{ NULL },
+};
+
+static const struct opt_program program = {
+	.name = "niks3-uploader",
+	.synopsis = "niks3-uploader --s3-endpoint HOST --s3-bucket NAME "
+	            "[OPTION]...",
+	.summary = "Reads and writes the bucket for niks3-server and niks3-gc.",
+	.opts = options,
+};
+
+/* The file wins over the value. */
+static int
+load_secret(struct secret *s, const char *path, const char *what, struct err *e)
+{
+	if (path != NULL) {
+		secret_done(s);
+		return secret_load(s, path, SECRET_MAX, NULL, e);
+	}
+	if (s->len == 0)
+		return err_set(e, ERR_USAGE,
+		    "no %s: give --%s-path or its variable", what, what);
+	return 0;
+}
+
+static int
+parse_lookup(const char *s, enum s3_lookup *out, struct err *e)
+{
+	if (strcasecmp(s, "auto") == 0)
+		*out = S3_LOOKUP_AUTO;
+	else if (strcasecmp(s, "dns") == 0)
+		*out = S3_LOOKUP_DNS;
+	else if (strcasecmp(s, "path") == 0)
+		*out = S3_LOOKUP_PATH;
+	else
+		return err_set(e, ERR_USAGE,
+		    "--s3-bucket-lookup is auto, dns or path, not %s", s);
+	return 0;
+}
+
+/* Writes nix-cache-info when there is none. It is asked for by GET, whose
+ * refusal says why. */
+static int
+bucket_init(struct s3_conn *conn, const struct config *c, struct err *e)
+{
+	deadline_t d = deadline_in(BUCKET_WAIT_MS);
+	struct buf text;
+	int rc;
+
+	buf_init(&text, CACHE_INFO_MAX);
+	rc = s3_get(conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
+	if (rc == 0 || e->kind != ERR_NOT_FOUND)
+		goto out;
+	buf_reset(&text);
+	rc = buf_printf(&text, e,
+	    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n", c->store_dir,
+	    (unsigned long long)c->priority);
+	if (rc == 0)
+		rc = s3_put(conn,
+		    &(struct s3_put){
+		        .key = CACHE_INFO,
+		        .data = text.data,
+		        .len = text.len,
+		        .content_type = "text/plain",
+		        .if_none_match = 1,
+		    },
+		    d, e);
+	/* Another uploader was faster. */
+	if (rc != 0 && e->kind == ERR_CONFLICT)
+		rc = 0;
+out:
+	if (rc == 0)
+		err_clear(e);
+	buf_done(&text);
+	return rc;
+}
+
+/* Waits for S3 as long as it takes, but a definite refusal is final. */
+static int
+bucket_wait(struct s3 *s3, const struct config *c, struct err *e)
+{
+	struct s3_conn *conn = s3_conn_new(s3);
+	int rc;
+
+	for (unsigned n = 0;; n++) {
+		err_clear(e);
+		rc = bucket_init(conn, c, e);
+		if (rc == 0 || !err_retryable(e->kind))
+			break;
+		log_err(LOG_LEVEL_WARN, "waiting for S3", e);
+		service_status("waiting for S3: %s", e->msg);
+		if (service_wait(deadline_in(clock_backoff(n, 200, 10000)),
+		        NULL, NULL) == 0) {
+			err_clear(e); /* nothing is wrong with a stop */
+			break;
+		}
+	}
+	s3_conn_free(conn);
+	return rc;
+}
+
+static int
+serve(const struct config *c, struct s3 *s3, const struct ipc_peers *peers,
+    struct err *e)
+{
+	struct uploader u = { .s3 = s3 };
+	struct ipc_server *server = NULL;
+	struct s3_counts counts;
+	int rc;
+
+	if (bucket_wait(s3, c, e) != 0)
+		return -1;
+	u.fan = fan_new(s3, c->concurrency);
+	rc = ipc_server_new(
+	    &(struct ipc_server_options){
+	        .self = ROLE_UPLOADER,
+	        .addresses = c->connect.items,
+	        .naddresses = c->connect.n,
+	        .peers = peers,
+	        .workers = c->workers,
+	        .handlers = handlers,
+	        .ctx = &u,
+	        .worker_new = handlers_worker_new,
+	        .worker_free = handlers_worker_free,
+	        .done = ipc_daemon_log,
+	    },
+	    &server, e);
+	if (rc == 0) {
+		log_info("serving", LOG_S("endpoint", c->endpoint),
+		    LOG_S("bucket", c->bucket));
+		service_ready("serving");
+		while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
+			;
+		service_stopping();
+		ipc_daemon_stop(server);
+		s3_counts(s3, &counts);
+		log_info("stopped", LOG_U("requests", counts.requests),
+		    LOG_U("retries", counts.retries),
+		    LOG_U("throttled", counts.throttled));
+	}
+	fan_free(u.fan);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct config c = { 0 };
+	struct s3_options so = { 0 };
+	struct ipc_peers *peers = NULL;
+	struct s3 *s3 = NULL;
+	struct err e = ERR_INIT;
+	char **args;
+	size_t nargs;
+	int status;
+
+	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
+		return status;
+	service_init(program.name, c.common.log_level);
+	http_client_global_init();
+	so = (struct s3_options){
+		.endpoint = c.endpoint,
+		.use_tls = c.use_ssl,
+		.bucket = c.bucket,
+		.region = c.region,
+		.ca_file = c.ca_cert,
+		.access_key = &c.access_key,
+		.secret_key = &c.secret_key,
+		.rate = c.rate,
+	};
+	if (load_secret(
+	        &c.access_key, c.access_key_path, "s3-access-key", &e) == 0 &&
+	    load_secret(
+	        &c.secret_key, c.secret_key_path, "s3-secret-key", &e) == 0 &&
+	    parse_lookup(c.lookup, &so.lookup, &e) == 0 &&
+	    storepath_check_dir(c.store_dir, &e) == 0 &&
+	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
+	    s3_new(&so, &s3, &e) == 0 && !c.common.check)
+		serve(&c, s3, peers, &e);
+	if (e.kind != ERR_NONE)
+		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
+	s3_free(s3);
+	ipc_peers_free(peers);
+	opt_done(&program, &c);
+	return err_exit(e.kind);
+}
