@@ -1,0 +1,18 @@
+/*
+ * The commands of niks3, one file each.
+ */
+#ifndef NIKS3_COMMAND_H
+#define NIKS3_COMMAND_H
+
+/* Each takes what follows the command's name in front of its own, and returns
+ * the exit status. */
+int command_push(int argc, char **argv);
+int command_gc(int argc, char **argv);
+int command_pins(int argc, char **argv);
+
+struct err;
+/* Prints "niks3: text" and the hint to standard error; returns the exit status
+ * of the kind. */
+int command_fail(const struct err *e);
+
+#endif

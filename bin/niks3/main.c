@@ -1,0 +1,71 @@
+/*
+ * niks3: pushes store paths into a binary cache and looks after it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/core/log.h"
+#include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/secret.h"
+#include "command.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "push", command_push, "push store paths with all they need" },
+	{ "gc", command_gc, "delete what no closure needs any more" },
+	{ "pins", command_pins, "keep closures by name" },
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void
+usage(FILE *f)
+{
+	fprintf(f, "usage: niks3 COMMAND [OPTION]...\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fprintf(f, "\nniks3 COMMAND --help tells the options of a command.\n");
+}
+
+int
+command_fail(const struct err *e)
+{
+	/* It may quote what a server said. */
+	char text[4 * ERR_MSG_MAX];
+
+	fprintf(stderr, "niks3: %s\n", log_escape(text, sizeof text, e->msg));
+	if (e->hint[0] != '\0')
+		fprintf(stderr, "hint: %s\n",
+		    log_escape(text, sizeof text, e->hint));
+	return err_exit(e->kind);
+}
+
+int
+main(int argc, char **argv)
+{
+	secret_harden_process();
+	log_init("niks3", LOG_LEVEL_INFO);
+	if (argc < 2) {
+		usage(stderr);
+		return err_exit(ERR_USAGE);
+	}
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "-h") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("niks3 " NIKS3_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "niks3: no such command: %s\n", argv[1]);
+	usage(stderr);
+	return err_exit(ERR_USAGE);
+}

@@ -1,0 +1,291 @@
+#include "remote.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../libcommon/codec/json.h"
+#include "../../libcommon/codec/zstream.h"
+#include "../../libcommon/core/arena.h"
+#include "../../libcommon/core/buf.h"
+#include "../../libcommon/core/err.h"
+#include "../../libcommon/http/client.h"
+#include "../../proto/bodies.h"
+
+#define TRIES_MAX    6
+#define BODY_MAX     ((size_t)512 << 20)
+#define ANSWER_MAX   ((size_t)512 << 20)
+#define PACK_FROM    ((size_t)4096) /* bodies from this size are compressed */
+#define ERROR_MEMORY ((size_t)1 << 20)
+
+struct remote {
+	const struct remote_config *config;
+	char *url; /* without a trailing slash */
+	const char *host;
+	struct secret token;
+	const volatile int *cancel;
+	atomic_uint_fast64_t requests;
+};
+
+struct remote_conn {
+	struct remote *remote;
+	struct http_client *http;
+	struct zstream *z;
+	struct buf body, packed, answer, url;
+};
+
+/* $XDG_CONFIG_HOME/niks3/auth-token; NULL when there is none. */
+static char *
+default_token_path(struct err *e)
+{
+	const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	struct buf path;
+	char *found = NULL;
+	int rc;
+
+	buf_init(&path, 4096);
+	if (dir != NULL && dir[0] == '/')
+		rc = buf_printf(&path, e, "%s/niks3/auth-token", dir);
+	else
+		rc = buf_printf(&path, e, "%s/.config/niks3/auth-token",
+		    home != NULL ? home : "");
+	if (rc == 0 && access(buf_str(&path), F_OK) == 0)
+		found = buf_steal(&path, NULL);
+	buf_done(&path);
+	return found;
+}
+
+static int
+load_token(struct remote *r, struct err *e)
+{
+	const struct remote_config *c = r->config;
+	char *path = NULL;
+	int rc;
+
+	if (c->token_path != NULL) {
+		rc = secret_load(&r->token, c->token_path, SECRET_MAX, NULL, e);
+	} else if ((path = default_token_path(e)) != NULL) {
+		rc = secret_load(&r->token, path, SECRET_MAX, NULL, e);
+	} else if (c->client_cert != NULL) {
+		rc = 0; /* the certificate says who we are */
+	} else {
+		rc = err_set(e, ERR_USAGE, "no API token");
+		err_hint(e,
+		    "give --auth-token-path or NIKS3_AUTH_TOKEN_FILE, or put "
+		    "it "
+		    "into ~/.config/niks3/auth-token");
+		free(path);
+		return rc;
+	}
+	if (rc == 0)
+		for (size_t i = 0; i < r->token.len; i++)
+			if (r->token.data[i] < 0x21 || r->token.data[i] > 0x7e)
+				rc = err_set(e, ERR_INVALID,
+				    "the file holds more than one word");
+	free(path);
+	return rc == 0 ? 0 : err_prefix(e, "API token");
+}
+
+int
+remote_new(const struct remote_config *c, struct remote **out, struct err *e)
+{
+	struct remote *r = xcalloc(1, sizeof *r);
+	const char *host = strstr(c->server_url, "://");
+	size_t len;
+
+	r->config = c;
+	r->url = xstrdup(c->server_url);
+	for (len = strlen(r->url); len > 0 && r->url[len - 1] == '/'; len--)
+		r->url[len - 1] = '\0';
+	if (host == NULL ||
+	    (strncmp(r->url, "http://", 7) != 0 &&
+	        strncmp(r->url, "https://", 8) != 0) ||
+	    strpbrk(r->url, "?# \t\r\n") != NULL || host[3] == '\0') {
+		err_set(e, ERR_USAGE, "server URL %s: not an http(s) URL",
+		    c->server_url);
+		goto fail;
+	}
+	r->host = r->url + (host - c->server_url) + 3;
+	if ((c->client_cert != NULL) != (c->client_key != NULL)) {
+		err_set(e, ERR_USAGE,
+		    "--client-cert and --client-key go "
+		    "together");
+		goto fail;
+	}
+	if (load_token(r, e) != 0)
+		goto fail;
+	http_client_global_init();
+	*out = r;
+	return 0;
+fail:
+	remote_free(r);
+	return -1;
+}
+
+void
+remote_free(struct remote *r)
+{
+	if (r == NULL)
+		return;
+	secret_done(&r->token);
+	free(r->url);
+	free(r);
+}
+
+void
+remote_cancel_by(struct remote *r, const volatile int *cancel)
+{
+	r->cancel = cancel;
+}
+
+const char *
+remote_host(const struct remote *r)
+{
+	return r->host;
+}
+
+uint64_t
+remote_requests(const struct remote *r)
+{
+	return atomic_load(&r->requests);
+}
+
+struct remote_conn *
+remote_conn_new(struct remote *r)
+{
+	struct remote_conn *c = xcalloc(1, sizeof *c);
+
+	c->remote = r;
+	c->http = http_client_new(&(struct http_client_options){
+	    .ca_file = r->config->ca_cert,
+	    .client_cert = r->config->client_cert,
+	    .client_key = r->config->client_key,
+	    .user_agent = "niks3/" NIKS3_VERSION,
+	    .stall_ms = REMOTE_CALL_MS, /* a commit may think for long */
+	});
+	buf_init(&c->body, BODY_MAX);
+	buf_init(&c->packed, BODY_MAX);
+	buf_init(&c->answer, ANSWER_MAX);
+	buf_init(&c->url, 8192);
+	return c;
+}
+
+void
+remote_conn_free(struct remote_conn *c)
+{
+	if (c == NULL)
+		return;
+	http_client_free(c->http);
+	zstream_free(c->z);
+	buf_done(&c->body);
+	buf_done(&c->packed);
+	buf_done(&c->answer);
+	buf_done(&c->url);
+	free(c);
+}
+
+/* The error that the server described, or what its status says. */
+static void
+answered_error(const struct remote_conn *c, int status, struct err *e)
+{
+	struct arena *a = arena_new(ERROR_MEMORY);
+	struct api_error body;
+
+	if (json_decode(&api_error_desc, c->answer.data, c->answer.len, a,
+	        &body, NULL) == 0) {
+		err_set(e, err_kind_by_name(body.error.kind), "%s",
+		    body.error.message);
+		if (body.error.hint != NULL)
+			err_hint(e, "%s", body.error.hint);
+		if (body.error.missing.n > 0)
+			err_prefix(e, "%s and %zu more",
+			    body.error.missing.items[0],
+			    body.error.missing.n - 1);
+	} else {
+		err_set(e, err_kind_by_http(status),
+		    "the server %s answered %d", c->remote->host, status);
+	}
+	if (status == 401)
+		err_hint(e, "check the API token");
+	arena_free(a);
+}
+
+static int
+encode_body(struct remote_conn *c, const struct remote_call *call,
+    struct http_call *http, struct err *e)
+{
+	buf_reset(&c->body);
+	if (call->request == NULL)
+		return 0;
+	if (json_encode(call->request_desc, call->request, &c->body, e) != 0)
+		return -1;
+	http->body = c->body.data;
+	http->body_len = c->body.len;
+	http->nheaders = 1;
+	if (c->body.len < PACK_FROM)
+		return 0;
+	if (c->z == NULL)
+		c->z = zstream_new(1, 0);
+	buf_reset(&c->packed);
+	if (zstream_pack(c->z, c->body.data, c->body.len, &c->packed, e) != 0)
+		return -1;
+	http->body = c->packed.data;
+	http->body_len = c->packed.len;
+	http->nheaders = 2;
+	return 0;
+}
+
+int
+remote_call(struct remote_conn *c, const struct remote_call *call,
+    struct arena *a, struct err *e)
+{
+	static const char *const headers[] = {
+		"Content-Type: application/json",
+		"Content-Encoding: zstd",
+	};
+	struct remote *r = c->remote;
+	struct http_answer answer;
+	struct http_call http = {
+		.method = call->method,
+		.headers = headers,
+		.bearer = r->token.data,
+		.deadline = call->deadline,
+		.response = &c->answer,
+		.cancel = call->stubborn ? NULL : r->cancel,
+	};
+
+	buf_reset(&c->url);
+	if (buf_printf(&c->url, e, "%s%s", r->url, call->path) != 0 ||
+	    encode_body(c, call, &http, e) != 0)
+		return -1;
+	http.url = buf_str(&c->url);
+	for (unsigned n = 0;; n++) {
+		int64_t pause = clock_backoff(n, 100, 5000);
+
+		buf_reset(&c->answer);
+		err_clear(e);
+		atomic_fetch_add(&r->requests, 1);
+		if (http_call(c->http, &http, &answer, e) == 0) {
+			if (answer.status < 300)
+				break;
+			answered_error(c, answer.status, e);
+			if (answer.retry_after_ms > pause)
+				pause = answer.retry_after_ms;
+		} else {
+			err_prefix(e, "server %s", r->host);
+		}
+		if (!err_retryable(e->kind) || n + 1 == TRIES_MAX ||
+		    deadline_left(call->deadline) <= pause)
+			return -1;
+		clock_sleep(pause, call->deadline);
+		if (http.cancel != NULL && *http.cancel)
+			return err_set(e, ERR_CANCELED, "interrupted");
+	}
+	if (call->reply == NULL)
+		return 0;
+	if (json_decode(call->reply_desc, c->answer.data, c->answer.len, a,
+	        call->reply, e) != 0)
+		return err_prefix(e, "answer of the server %s", r->host);
+	return 0;
+}

@@ -1,0 +1,88 @@
+/*
+ * The server as the command line sees it: where it is, who we are, and calls of
+ * the native API (proto/bodies.h) with their retries.
+ */
+#ifndef NIKS3_REMOTE_H
+#define NIKS3_REMOTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../libcommon/core/clock.h"
+#include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/secret.h"
+
+struct arena;
+struct desc;
+struct err;
+struct remote;
+
+/* The options that every command has; a member of its configuration. */
+struct remote_config {
+	const char *server_url;
+	const char *token_path;
+	const char *ca_cert, *client_cert, *client_key;
+};
+
+/* Rows of an option table for a struct remote_config at offset o. */
+#define REMOTE_OPTIONS(o)                                                      \
+	{ "server-url", "NIKS3_SERVER_URL", OPT_STR,                           \
+		(o) + offsetof(struct remote_config, server_url),              \
+		OPT_REQUIRED, NULL, "URL", "the niks3 server", 0, 0 },         \
+	    { "auth-token-path", "NIKS3_AUTH_TOKEN_FILE", OPT_PATH,            \
+		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
+		    "FILE", "file with the API token", 0, 0 },                 \
+	    { "ca-cert", NULL, OPT_PATH,                                       \
+		    (o) + offsetof(struct remote_config, ca_cert), 0, NULL,    \
+		    "FILE", "trust these authorities for the server", 0, 0 },  \
+	    { "client-cert", NULL, OPT_PATH,                                   \
+		    (o) + offsetof(struct remote_config, client_cert), 0,      \
+		    NULL, "FILE", "certificate to show to the server", 0, 0 }, \
+	{                                                                      \
+		"client-key", NULL, OPT_PATH,                                  \
+		    (o) + offsetof(struct remote_config, client_key), 0, NULL, \
+		    "FILE", "and its key", 0, 0                                \
+	}
+
+/*
+ * Finds the token (--auth-token-path, NIKS3_AUTH_TOKEN_FILE, or
+ * $XDG_CONFIG_HOME/niks3/auth-token) and checks the URL. Strings of c must
+ * outlive it.
+ */
+int remote_new(
+    const struct remote_config *c, struct remote **out, struct err *e);
+void remote_free(struct remote *r); /* takes NULL */
+/* Every call gives up soon after *cancel becomes nonzero. */
+void remote_cancel_by(struct remote *r, const volatile int *cancel);
+const char *remote_host(const struct remote *r);
+/* Requests sent so far, by all threads. */
+uint64_t remote_requests(const struct remote *r);
+
+/* A connection; one per thread. */
+struct remote_conn;
+struct remote_conn *remote_conn_new(struct remote *r); /* never NULL */
+void remote_conn_free(struct remote_conn *c);          /* takes NULL */
+
+struct remote_call {
+	const char *method;
+	const char *path; /* "/api/v2/present" */
+	const struct desc *request_desc;
+	const void *request; /* NULL: no body */
+	const struct desc *reply_desc;
+	void *reply; /* NULL: the answer's body is of no interest */
+	deadline_t deadline;
+	/* Goes on although the user asked to stop: for the rollback. */
+	int stubborn;
+};
+
+#define REMOTE_CALL_MS 600000
+
+/*
+ * Retries what may pass (no connection, 429, 5xx), with jitter, until the
+ * deadline or five times: every call of the API may be repeated. Errors are
+ * those the server sent, with its hint.
+ */
+int remote_call(struct remote_conn *c, const struct remote_call *call,
+    struct arena *a, struct err *e);
+
+#endif
