@@ -118,7 +118,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	proc_stop "$STACK" TERM signer
 	STACK_SIGNER="--peer server=nobody" stack_run signer
 	passes '... unless that was told of it' \
-	    wait_until 5 says "$NIKS3_PUBLIC_KEY" "$url" cache
+	    wait_until 20 says "$NIKS3_PUBLIC_KEY" "$url" cache
 	pid=$(proc_pid "$TMP/open" server)
 	reader='setpriv --reuid=nobody --regid=nogroup --clear-groups'
 else
