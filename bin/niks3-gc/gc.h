@@ -37,6 +37,12 @@ struct gc {
  * asked between batches. Renews the deadline of gc->db. */
 int gc_check(struct gc *g, struct err *e);
 
+/*
+ * After a batch that failed: 1 when it is to be tried again, because uploads that
+ * are just beginning hold the roots lock and go first. *tries starts at 0.
+ */
+int gc_again(unsigned *tries, const struct err *e);
+
 /* run.c: the phases of one run, each idempotent: a run that a dead worker left
  * is simply done again. r's figures are added to and written. */
 int run_all(struct gc *g, struct gcrun *r, struct err *e);

@@ -17,8 +17,10 @@
 #include "../../libcommon/ipc/ipc_daemon.h"
 #include "gc.h"
 
-#define POLL_MS    5000 /* a wake may be lost; the row is not */
-#define RUN_MEMORY ((size_t)1 << 20)
+#define POLL_MS       5000 /* a wake may be lost; the row is not */
+#define LOCK_TRIES    100
+#define LOCK_PAUSE_MS 100
+#define RUN_MEMORY    ((size_t)1 << 20)
 
 struct config {
 	struct opt_common common;
@@ -109,6 +111,15 @@ gc_check(struct gc *g, struct err *e)
 	db_deadline(g->db, deadline_in(GC_DB_MS));
 	db_deadline(g->lock, deadline_in(GC_DB_MS));
 	return db_alive(g->lock, e);
+}
+
+int
+gc_again(unsigned *tries, const struct err *e)
+{
+	if (e->kind != ERR_CONFLICT || ++*tries > LOCK_TRIES)
+		return 0;
+	clock_sleep(LOCK_PAUSE_MS, deadline_in(LOCK_PAUSE_MS));
+	return 1;
 }
 
 /* One run, if one is asked for; and the leavings of uploads that ended. */

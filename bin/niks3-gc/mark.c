@@ -8,28 +8,25 @@
 #include "../../libcommon/db/graph.h"
 #include "gc.h"
 
-#define BATCH         1000 /* objects under the roots lock at once */
-#define LOCK_TRIES    100
-#define LOCK_PAUSE_MS 100
+#define BATCH 1000 /* objects under the roots lock at once */
 
 typedef int batch_fn(struct db *db, struct graph *g, const int64_t *ids,
     size_t n, uint64_t *done, struct err *e);
 
-/* Uploads that are just beginning hold the lock shared: they go first. */
 static int
 with_patience(struct gc *g, struct graph *graph, batch_fn *fn,
     const int64_t *ids, size_t n, uint64_t *done, struct err *e)
 {
-	for (unsigned i = 0;; i++) {
+	unsigned tries = 0;
+	int rc;
+
+	do {
 		err_clear(e);
-		if (gc_check(g, e) != 0)
-			return -1;
-		if (fn(g->db, graph, ids, n, done, e) == 0)
-			return 0;
-		if (e->kind != ERR_CONFLICT || i == LOCK_TRIES)
-			return -1;
-		clock_sleep(LOCK_PAUSE_MS, deadline_in(GC_DB_MS));
-	}
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = fn(g->db, graph, ids, n, done, e);
+	} while (rc != 0 && gc_again(&tries, e));
+	return rc;
 }
 
 static int

@@ -12,9 +12,7 @@
 #include "../../libcommon/ipc/ipc.h"
 #include "gc.h"
 
-#define BATCH_MEMORY  ((size_t)32 << 20)
-#define LOCK_TRIES    100
-#define LOCK_PAUSE_MS 100
+#define BATCH_MEMORY ((size_t)32 << 20)
 
 static int
 delete_batch(struct gc *g, struct arena *a, const struct reap_object *objects,
@@ -58,16 +56,16 @@ static int
 finish(struct gc *g, const struct reap_object *objects,
     const enum reap_answer *answers, size_t n, struct err *e)
 {
-	for (unsigned i = 0;; i++) {
+	unsigned tries = 0;
+	int rc;
+
+	do {
 		err_clear(e);
-		if (gc_check(g, e) != 0)
-			return -1;
-		if (reap_finish(g->db, objects, answers, n, e) == 0)
-			return 0;
-		if (e->kind != ERR_CONFLICT || i == LOCK_TRIES)
-			return -1;
-		clock_sleep(LOCK_PAUSE_MS, deadline_in(GC_DB_MS));
-	}
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = reap_finish(g->db, objects, answers, n, e);
+	} while (rc != 0 && gc_again(&tries, e));
+	return rc;
 }
 
 /* Deletes what was claimed and counts it; r may be NULL. */
@@ -107,17 +105,19 @@ reap_all(struct gc *g, struct source *s, struct gcrun *r, struct err *e)
 {
 	struct arena *a = arena_new(BATCH_MEMORY);
 	struct reap_object *objects;
+	unsigned tries = 0;
 	size_t n;
 	int rc;
 
 	do {
 		arena_reset(a);
+		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
 			rc = s->next(g, s, a, &objects, &n, e);
 		if (rc == 0 && n > 0)
 			rc = reap(g, a, objects, n, r, s->tombstones, e);
-	} while (rc == 0 && n > 0);
+	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
 	arena_free(a);
 	return rc;
 }

@@ -17,15 +17,20 @@ leftovers(struct gc *g, struct gcrun *r, struct err *e)
 static int
 expire_closures(struct gc *g, struct gcrun *r, struct err *e)
 {
+	unsigned tries = 0;
 	uint64_t n;
+	int rc;
 
 	do {
-		if (gc_check(g, e) != 0 ||
-		    reap_closures(g->db, r->params.older_than_us, &n, e) != 0)
-			return -1;
+		n = 0;
+		err_clear(e);
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = reap_closures(
+			    g->db, r->params.older_than_us, &n, e);
 		r->old_closures_deleted += n;
-	} while (n > 0);
-	return 0;
+	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
+	return rc;
 }
 
 static int

@@ -104,14 +104,18 @@ uploads_abort_parts(struct gc *g, int all, struct err *e)
 int
 uploads_expire(struct gc *g, struct gcrun *r, struct err *e)
 {
+	unsigned tries = 0;
 	uint64_t n;
+	int rc;
 
 	do {
-		if (gc_check(g, e) != 0 ||
-		    reap_uploads(
-		        g->db, r->params.pending_older_than_us, &n, e) != 0)
-			return -1;
+		n = 0;
+		err_clear(e);
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = reap_uploads(
+			    g->db, r->params.pending_older_than_us, &n, e);
 		r->failed_uploads_deleted += n;
-	} while (n > 0);
-	return uploads_abort_parts(g, 1, e);
+	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
+	return rc == 0 ? uploads_abort_parts(g, 1, e) : -1;
 }
