@@ -10,7 +10,14 @@ int command_push(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_pins(int argc, char **argv);
 
+struct arena;
 struct err;
+struct remote_conn;
+
+/* Pins the store path (a base name) and says so; for push --pin too. */
+int pins_create(struct remote_conn *conn, struct arena *a, const char *name,
+    const char *store_dir, const char *base, struct err *e);
+
 /* Prints "niks3: text" and the hint to standard error; returns the exit status
  * of the kind. */
 int command_fail(const struct err *e);

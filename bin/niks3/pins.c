@@ -49,15 +49,15 @@ struct run {
 };
 
 static int
-call(struct run *r, const char *method, const char *name,
-    const struct pin_request *body, struct err *e)
+call(struct remote_conn *conn, struct arena *a, const char *method,
+    const char *name, const struct pin_request *body, struct err *e)
 {
 	char path[OBJKEY_PIN_MAX + 32];
 
 	if (objkey_check_pin(name, e) != 0)
 		return -1;
 	snprintf(path, sizeof path, "/api/v2/pins/%s", name);
-	return remote_call(r->conn,
+	return remote_call(conn,
 	    &(struct remote_call){
 	        .method = method,
 	        .path = path,
@@ -65,31 +65,40 @@ call(struct run *r, const char *method, const char *name,
 	        .request = body,
 	        .deadline = deadline_in(REMOTE_CALL_MS),
 	    },
-	    r->a, e);
+	    a, e);
+}
+
+int
+pins_create(struct remote_conn *conn, struct arena *a, const char *name,
+    const char *store_dir, const char *base, struct err *e)
+{
+	struct pin_request body;
+
+	body.store_path = arena_printf(a, "%s/%s", store_dir, base);
+	if (body.store_path == NULL)
+		return arena_full(a, e);
+	if (call(conn, a, "PUT", name, &body, e) != 0)
+		return err_prefix(e, "pin %s", name);
+	log_info("Created pin", LOG_S("name", name),
+	    LOG_S("store_path", body.store_path));
+	return 0;
 }
 
 static int
 create(struct run *r, struct err *e)
 {
-	struct pin_request body;
 	const char *store_dir, *base;
 
 	if (nixcmd_store_dir(&store_dir, e) != 0 ||
 	    nixcmd_resolve(store_dir, r->args[1], r->a, &base, e) != 0)
 		return -1;
-	body.store_path = arena_printf(r->a, "%s/%s", store_dir, base);
-	if (body.store_path == NULL)
-		return arena_full(r->a, e);
-	if (call(r, "PUT", r->args[0], &body, e) != 0)
-		return -1;
-	log_info("Created pin", LOG_S("name", r->args[0]),
-	    LOG_S("store_path", body.store_path));
-	return 0;
+	return pins_create(r->conn, r->a, r->args[0], store_dir, base, e);
 }
 
-static int delete (struct run *r, struct err *e)
+static int
+drop(struct run *r, struct err *e)
 {
-	if (call(r, "DELETE", r->args[0], NULL, e) != 0)
+	if (call(r->conn, r->a, "DELETE", r->args[0], NULL, e) != 0)
 		return -1;
 	log_info("Deleted pin", LOG_S("name", r->args[0]));
 	return 0;
@@ -175,7 +184,7 @@ static const struct action {
 	{ "list", list,
 	    { "niks3 pins list", "niks3 pins list [OPTION]...",
 	        "Lists the pins by name.", list_options, 0, 0 } },
-	{ "delete", delete,
+	{ "delete", drop,
 	    { "niks3 pins delete", "niks3 pins delete [OPTION]... NAME",
 	        "Lets go what NAME keeps.", plain_options, 1, 1 } },
 };

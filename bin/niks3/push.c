@@ -28,6 +28,7 @@
 #include "../../libcommon/core/num.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/queue.h"
+#include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "command.h"
 #include "nixcmd.h"
@@ -216,6 +217,8 @@ find_roots(struct push *p, const struct config *c, char **args, size_t nargs,
 	map_free(seen);
 	if (rc == 0 && roots->n == 0 && !from_stdin)
 		return err_set(e, ERR_USAGE, "no path given");
+	if (rc == 0 && c->pin != NULL && objkey_check_pin(c->pin, e) != 0)
+		return -1;
 	if (rc == 0 && c->pin != NULL && roots->n != 1)
 		return err_set(e, ERR_USAGE, "--pin takes exactly one path");
 	return rc;
@@ -367,32 +370,6 @@ roll_back(struct push *p, struct remote_conn *conn)
 }
 
 static int
-pin(struct push *p, struct remote_conn *conn, const char *name,
-    const char *base, struct err *e)
-{
-	struct pin_request body = { 0 };
-	char path[512];
-
-	body.store_path = arena_printf(p->a, "%s/%s", p->store_dir, base);
-	if (body.store_path == NULL)
-		return arena_full(p->a, e);
-	snprintf(path, sizeof path, "/api/v2/pins/%s", name);
-	if (remote_call(conn,
-	        &(struct remote_call){
-	            .method = "PUT",
-	            .path = path,
-	            .request_desc = &pin_request_desc,
-	            .request = &body,
-	            .deadline = deadline_in(REMOTE_CALL_MS),
-	        },
-	        p->a, e) != 0)
-		return err_prefix(e, "pin %s", name);
-	log_info("Created pin", LOG_S("name", name),
-	    LOG_S("store_path", body.store_path));
-	return 0;
-}
-
-static int
 upload(struct push *p, struct remote_conn *conn, const struct config *c,
     const struct desc_strs *roots, struct err *e)
 {
@@ -453,7 +430,9 @@ push(struct push *p, const struct config *c, char **args, size_t nargs,
 			roll_back(p, conn);
 		goto out;
 	}
-	if (c->pin != NULL && pin(p, conn, c->pin, roots.items[0], e) != 0)
+	if (c->pin != NULL &&
+	    pins_create(conn, p->a, c->pin, p->store_dir, roots.items[0], e) !=
+	        0)
 		goto out;
 	tell(p, c, roots.n, roots.n - absent.n, clock_mono_us() - began);
 	rc = 0;
