@@ -25,13 +25,15 @@ struct putter {
 	struct push *p;
 	struct remote_conn *conn;
 	struct http_client *s3;
-	struct arena *a;
+	struct arena *a;     /* of a batch */
+	struct arena *again; /* of a second try of one of its objects */
 	struct buf answer;
 };
 
+/* The reply lies in the arena, which is emptied first. */
 static int
 authorize(struct putter *t, struct item *const *items, size_t n,
-    struct authorize_reply *reply, struct err *e)
+    struct arena *a, struct authorize_reply *reply, struct err *e)
 {
 	struct authorize_object objects[BATCH_MAX] = { 0 };
 	struct authorize_request body = { .objects = { objects, n } };
@@ -49,7 +51,7 @@ authorize(struct putter *t, struct item *const *items, size_t n,
 	}
 	snprintf(
 	    path, sizeof path, "/api/v2/uploads/%s/authorize", t->p->upload);
-	arena_reset(t->a);
+	arena_reset(a);
 	if (remote_call(t->conn,
 	        &(struct remote_call){
 	            .method = "POST",
@@ -60,7 +62,7 @@ authorize(struct putter *t, struct item *const *items, size_t n,
 	            .reply = reply,
 	            .deadline = deadline_in(REMOTE_CALL_MS),
 	        },
-	        t->a, e) != 0)
+	        a, e) != 0)
 		return err_prefix(e, "authorize %s", items[0]->key);
 	if (reply->puts.n != n)
 		return err_set(e, ERR_VERSION,
@@ -111,8 +113,13 @@ put_once(struct putter *t, struct item *it, const struct authorized_put *auth,
 	            .response = &t->answer,
 	            .cancel = &t->p->stop,
 	        },
-	        &answer, e) != 0)
+	        &answer, e) != 0) {
+		/* An answer that was cut short says nothing of the object. */
+		if (answer.sent && !err_retryable(e->kind) &&
+		    e->kind != ERR_CANCELED)
+			e->kind = ERR_UNAVAILABLE;
 		return err_prefix(e, "write %s", it->key);
+	}
 	if (answer.status == 412 && it->parts == NULL) {
 		found(t->p, it->key);
 		return 0;
@@ -149,7 +156,7 @@ put_item(struct putter *t, struct item *it, const struct authorized_put *auth,
 
 		err_clear(e);
 		if (n > 0 || deadline_left(stale) == 0) {
-			if (authorize(t, &it, 1, &again, e) != 0)
+			if (authorize(t, &it, 1, t->again, &again, e) != 0)
 				return -1;
 			auth = &again.puts.items[0];
 		}
@@ -240,7 +247,7 @@ put_batch(struct putter *t, struct item **items, size_t n, struct err *e)
 	struct authorize_reply reply;
 	deadline_t stale;
 
-	if (authorize(t, items, n, &reply, e) != 0)
+	if (authorize(t, items, n, t->a, &reply, e) != 0)
 		return -1;
 	stale = deadline_in(reply.lifetime_ms / 3);
 	for (size_t i = 0; i < n; i++) {
@@ -273,6 +280,7 @@ put_thread(void *arg)
 	    .user_agent = "niks3/" NIKS3_VERSION,
 	});
 	t.a = arena_new(BATCH_MEMORY);
+	t.again = arena_new(BATCH_MEMORY);
 	buf_init(&t.answer, ANSWER_MAX);
 	for (;;) {
 		n = queue_pop_many(p->queue, (void **)items,
@@ -290,6 +298,7 @@ put_thread(void *arg)
 	remote_conn_free(t.conn);
 	http_client_free(t.s3);
 	arena_free(t.a);
+	arena_free(t.again);
 	buf_done(&t.answer);
 	return NULL;
 }

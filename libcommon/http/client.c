@@ -416,6 +416,7 @@ perform(struct http_client *c, const struct http_call *call, struct err *e)
 		return -1;
 	set_method(h, call);
 	curl_easy_setopt(h, CURLOPT_URL, call->url);
+	curl_easy_setopt(h, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
 	curl_easy_setopt(h, CURLOPT_HTTPHEADER, lines);
 	curl_easy_setopt(
 	    h, CURLOPT_TIMEOUT_MS, left < INT_MAX ? (long)left : INT_MAX);

@@ -50,6 +50,9 @@ struct http_call {
 	const void *body;   /* NULL: none. Content-Length is always sent. */
 	size_t body_len;
 	deadline_t deadline; /* of the whole call */
+	/* Over a connection of its own: a kept one may turn out to be closed
+	 * only when the request is sent. */
+	int fresh;
 	/* Where the answer's body goes: response (appended, its maximum is the
 	 * limit), or sink when not NULL. */
 	struct buf *response;

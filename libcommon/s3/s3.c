@@ -454,6 +454,7 @@ send_try(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 	        .body = r->body,
 	        .body_len = r->len,
 	        .deadline = d,
+	        .fresh = r->once,
 	        .sink = on_body,
 	        .sink_ctx = t },
 	    &t->reply->http, e);

@@ -74,6 +74,9 @@ struct s3_put {
 	const char *content_type;     /* or NULL */
 	const char *content_encoding; /* or NULL */
 	int if_none_match; /* ERR_CONFLICT when the key exists already */
+	/* Set, also on success, when a try was sent whose answer did not come:
+	 * it may yet be carried out. Or NULL. */
+	int *unsure;
 };
 
 /*
@@ -99,7 +102,7 @@ int s3_get(struct s3_conn *c, const char *key, uint64_t from, uint64_t to,
 #define S3_DELETE_MAX 1000
 enum s3_deleted {
 	S3_DELETED,        /* definitely gone (also when it never was there) */
-	S3_DELETE_REFUSED, /* definitely still there: see the message */
+	S3_DELETE_REFUSED, /* this request did not delete it: see the message */
 	S3_DELETE_UNKNOWN, /* no word about this key, or an uncertain one */
 };
 struct s3_delete_result {
@@ -108,10 +111,12 @@ struct s3_delete_result {
 };
 /*
  * One DeleteObjects request of at most S3_DELETE_MAX keys; results[i] is for
- * keys[i]. Returns -1 only when the whole request got no usable answer (then
- * every result is unknown). A server without batch delete (501, or MalformedXML
- * or MethodNotAllowed) is served by single deletes, and so are keys that XML
- * cannot carry.
+ * keys[i]. It is not sent a second time when the answer did not come: the first
+ * may be on its way yet, and delete what is stored after the second. Returns -1
+ * only when the whole request got no usable answer (then every result is
+ * unknown). A server without batch delete (501, or MalformedXML or
+ * MethodNotAllowed) is served by single deletes, and so are keys that XML cannot
+ * carry.
  */
 int s3_delete(struct s3_conn *c, const char *const *keys, size_t n,
     struct arena *a, struct s3_delete_result *results, deadline_t d,

@@ -77,6 +77,7 @@ s3_put(struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e)
 		.len = p->len,
 		.once = p->if_none_match };
 	struct s3_reply reply;
+	int rc;
 
 	if (p->content_type != NULL) {
 		headers[r.nheaders][0] = "content-type";
@@ -90,7 +91,10 @@ s3_put(struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e)
 		headers[r.nheaders][0] = "if-none-match";
 		headers[r.nheaders++][1] = "*";
 	}
-	if (s3_request(c, &r, d, &reply, e) == 0)
+	rc = s3_request(c, &r, d, &reply, e);
+	if (p->unsure != NULL && reply.unsure)
+		*p->unsure = 1;
+	if (rc == 0)
 		return 0;
 	if (p->if_none_match && reply.unsure && is_taken(c, p, d))
 		return err_set(
@@ -318,6 +322,7 @@ delete_batch(struct s3_conn *c, const char *const *keys, struct deletion *del,
 		.nquery = 1,
 		.headers = headers,
 		.nheaders = 2,
+		.once = 1,
 		.read = delete_read,
 		.ctx = del };
 	uint8_t hash[MD5_LEN];
@@ -358,7 +363,7 @@ static void
 delete_one(struct s3_conn *c, const char *key, struct arena *a,
     struct s3_delete_result *out, deadline_t d)
 {
-	struct s3_request r = { .method = "DELETE", .key = key };
+	struct s3_request r = { .method = "DELETE", .key = key, .once = 1 };
 	struct err e;
 
 	if (s3_request(c, &r, d, NULL, &e) == 0 || e.kind == ERR_NOT_FOUND)

@@ -743,19 +743,24 @@ knows_nothing_without_an_answer(void **state)
 	static const char *const keys[] = { "a", "b" };
 	struct s3_delete_result r[2];
 
-	begin({ 403, FAULT("AccessDenied") },
+	begin({ 403, FAULT("AccessDenied") }, { 503, FAULT("SlowDown") },
+	    { 200, RESULT(DELETED("b")) },
 	    { 200, RESULT(DELETED("a")), .how = FAKE_CUT },
 	    { 200, "<DeleteResult>" DELETED("a") },
-	    { 200, FAULT("InternalError") }, { 200, RESULT(DELETED("b")) },
-	    { .how = FAKE_CLOSE }, { 403, FAULT("AccessDenied") });
+	    { 200, FAULT("InternalError") }, { .how = FAKE_CLOSE });
 	fails(ERR_FORBIDDEN, s3_delete(conn, keys, 2, arena, r, soon(), &e));
 	assert_int_equal(r[0].state, S3_DELETE_UNKNOWN);
-	/* Answers that cannot be used are asked for again. */
+	/* What was not begun is asked for again. */
 	ok(s3_delete(conn, keys, 2, arena, r, soon(), &e));
 	assert_int_equal(r[0].state, S3_DELETE_UNKNOWN);
 	assert_int_equal(r[1].state, S3_DELETED);
-	fails(ERR_UNAVAILABLE, s3_delete(conn, keys, 2, arena, r, soon(), &e));
-	assert_int_equal(r[1].state, S3_DELETE_UNKNOWN);
+	/* What may be under way is not. */
+	for (int i = 0; i < 4; i++) {
+		fails(ERR_UNAVAILABLE,
+		    s3_delete(conn, keys, 2, arena, r, soon(), &e));
+		assert_int_equal(r[0].state, S3_DELETE_UNKNOWN);
+		assert_int_equal(r[1].state, S3_DELETE_UNKNOWN);
+	}
 	/* No keys, no request. */
 	ok(s3_delete(conn, keys, 0, arena, r, soon(), &e));
 	fails(ERR_INVALID,
