@@ -50,6 +50,9 @@ DESC_DEFINE(mpu_list, MPU_LIST_FIELDS)
 DESC_DEFINE(listed_mpu, LISTED_MPU_FIELDS)
 DESC_DEFINE(mpu_listed, MPU_LISTED_FIELDS)
 DESC_DEFINE(gc_wake, GC_WAKE_FIELDS)
+DESC_DEFINE(gc_why, GC_WHY_FIELDS)
+DESC_DEFINE(why_item, WHY_ITEM_FIELDS)
+DESC_DEFINE(gc_why_told, GC_WHY_TOLD_FIELDS)
 
 const struct call_row call_table[CALL__MAX] = {
 #define C(id, request, reply, served, callers, flags)                       \

@@ -43,6 +43,8 @@ enum {
 #define MSG_UPLOADID_MAX  1024
 #define MSG_REFS_MAX      10000
 #define MSG_TEXT_MAX      512
+#define MSG_WHY_MAX       100
+#define MSG_CHAIN_MAX     1000 /* objects from a root to one that it keeps */
 #define MSG_OBJECT_MAX    (1 << 20) /* bytes of an object in a message */
 
 #define ROLES_CALLS(C)                                                       \
@@ -59,18 +61,17 @@ enum {
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x24, objects_check, objects_checked, BY_UPLOADER,                 \
 	    BY_SERVER | BY_GC, CALL_IDEMPOTENT)                              \
-	C(0x25, narinfos_put, narinfos_written, BY_UPLOADER, BY_SERVER,      \
-	    CALL_IDEMPOTENT)                                                 \
+	C(0x25, narinfos_put, narinfos_written, BY_UPLOADER, BY_SERVER, 0)   \
 	C(0x26, object_hash, object_hashed, BY_UPLOADER, BY_SERVER,          \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x27, pin_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)      \
 	C(0x28, pin_delete, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)   \
-	C(0x30, objects_delete, objects_deleted, BY_UPLOADER, BY_GC,         \
-	    CALL_IDEMPOTENT)                                                 \
+	C(0x30, objects_delete, objects_deleted, BY_UPLOADER, BY_GC, 0)      \
 	C(0x31, objects_list, objects_listed, BY_UPLOADER, BY_GC,            \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x32, mpu_list, mpu_listed, BY_UPLOADER, BY_GC, CALL_IDEMPOTENT)   \
-	C(0x40, gc_wake, done, BY_GC, BY_SERVER, CALL_IDEMPOTENT)
+	C(0x40, gc_wake, done, BY_GC, BY_SERVER, CALL_IDEMPOTENT)            \
+	C(0x41, gc_why, gc_why_told, BY_GC, BY_SERVER, CALL_IDEMPOTENT)
 
 /* The head of every frame. In a request role is the caller's. The reply to one
  * that failed has the kind of error, its message and hint, and its body is that
@@ -182,7 +183,8 @@ DESC_DECLARE(check_result, CHECK_RESULT_FIELDS)
 DESC_DECLARE(objects_checked, OBJECTS_CHECKED_FIELDS)
 
 /* Plain texts; the uploader compresses and stores each, all in parallel, and
- * answers when all are written. */
+ * answers when all are written. Not repeated: whoever asks again has to know that
+ * a write may be under way (rule R9). */
 #define NARINFO_PUT_FIELDS(S, F, L, O)             \
 	F(S, STR, key, MSG_KEY_MAX, DESC_REQUIRED) \
 	F(S, BIN, text, MSG_OBJECT_MAX, DESC_REQUIRED)
@@ -190,10 +192,12 @@ DESC_DECLARE(narinfo_put, NARINFO_PUT_FIELDS)
 #define NARINFOS_PUT_FIELDS(S, F, L, O) \
 	L(S, narinfo_put, items, MSG_PUT_MAX, DESC_REQUIRED)
 DESC_DECLARE(narinfos_put, NARINFOS_PUT_FIELDS)
-/* What was stored, in the order of the request. */
+/* What was stored, in the order of the request. unsure: an earlier try of the
+ * same write may yet arrive. */
 #define NARINFO_WRITTEN_FIELDS(S, F, L, O)        \
 	F(S, U64, size, INT64_MAX, DESC_REQUIRED) \
-	F(S, HEX, sha256, 32, DESC_REQUIRED)
+	F(S, HEX, sha256, 32, DESC_REQUIRED)      \
+	F(S, BOOL, unsure, 1, 0)
 DESC_DECLARE(narinfo_written, NARINFO_WRITTEN_FIELDS)
 #define NARINFOS_WRITTEN_FIELDS(S, F, L, O) \
 	L(S, narinfo_written, items, MSG_PUT_MAX, 0)
@@ -214,6 +218,7 @@ DESC_DECLARE(pin_put, PIN_PUT_FIELDS)
 #define PIN_DELETE_FIELDS(S, F, L, O) F(S, STR, name, 256, DESC_REQUIRED)
 DESC_DECLARE(pin_delete, PIN_DELETE_FIELDS)
 
+/* Not repeated (rule R6): a delete whose answer is lost may yet be carried out. */
 #define OBJECTS_DELETE_FIELDS(S, F, L, O) \
 	F(S, STRS, keys, MSG_DELETE_MAX, DESC_REQUIRED)
 DESC_DECLARE(objects_delete, OBJECTS_DELETE_FIELDS)
@@ -257,6 +262,24 @@ DESC_DECLARE(mpu_listed, MPU_LISTED_FIELDS)
 
 #define GC_WAKE_FIELDS(S, F, L, O)
 DESC_DECLARE(gc_wake, GC_WAKE_FIELDS)
+/* What keeps an object (db/graph.h: graph_why, with its enums). Times are those
+ * of the database in microseconds. */
+#define GC_WHY_FIELDS(S, F, L, O) F(S, STR, key, MSG_KEY_MAX, DESC_REQUIRED)
+DESC_DECLARE(gc_why, GC_WHY_FIELDS)
+#define WHY_ITEM_FIELDS(S, F, L, O)   \
+	F(S, U64, kind, 2, 0)         \
+	F(S, STR, name, 256, 0)       \
+	F(S, STR, store_path, 500, 0) \
+	F(S, I64, updated_us, 0, 0)   \
+	F(S, I64, lease_until_us, 0, 0)
+DESC_DECLARE(why_item, WHY_ITEM_FIELDS)
+#define GC_WHY_TOLD_FIELDS(S, F, L, O)          \
+	F(S, U64, state, 3, 0)                  \
+	F(S, I64, first_at_us, 0, 0)            \
+	F(S, U64, nkeepers, INT64_MAX, 0)       \
+	L(S, why_item, keepers, MSG_WHY_MAX, 0) \
+	F(S, STRS, chain, MSG_CHAIN_MAX, 0)
+DESC_DECLARE(gc_why_told, GC_WHY_TOLD_FIELDS)
 
 /* Of an object in the bucket: three answers, and only the first two are
  * definite. */
@@ -272,7 +295,7 @@ enum call {
 #define C(id, request, reply, served, callers, flags) CALL_##request = id,
 	ROLES_CALLS(C)
 #undef C
-	CALL__MAX = 0x41
+	CALL__MAX = 0x42
 };
 
 struct call_row {

@@ -7,18 +7,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../libcommon/core/clock.h"
 #include "../../libcommon/db/gcruns.h"
 #include "../../proto/messages.h"
 
+struct arena;
 struct db;
 struct err;
 struct ipc_client;
+
+struct graph;
 
 /* One thread works; the other only waits for signals and wakes it. */
 struct gc {
 	struct db *db;   /* for the work */
 	struct db *lock; /* holds the lock of the one worker */
 	struct ipc_client *uploader;
+	/* A run that would take a larger share of the live objects (per cent),
+	 * and more than this many, stops unless it was told to go on. */
+	int64_t max_share, share_floor;
+
+	/* Of the run under way: what was read, and what of it may go at once. */
+	struct graph *graph;
+	int64_t *purge;
+	size_t npurge;
 };
 
 /* Claims of pending garbage outside of any run. */
@@ -44,7 +56,7 @@ int gc_check(struct gc *g, struct err *e);
 int gc_again(unsigned *tries, const struct err *e);
 
 /* run.c: the phases of one run, each idempotent: a run that a dead worker left
- * is simply done again. r's figures are added to and written. */
+ * is simply done again. The figures are kept in its row, not in r. */
 int run_all(struct gc *g, struct gcrun *r, struct err *e);
 
 /* uploads.c: ends uploads without a lease, aborts what they left in S3. */
@@ -53,14 +65,39 @@ int uploads_expire(struct gc *g, struct gcrun *r, struct err *e);
  * when all is set (it lists the bucket's). */
 int uploads_abort_parts(struct gc *g, int all, struct err *e);
 
-/* mark.c: tombstones what no root reaches, revives what one does. */
-int mark(struct gc *g, struct gcrun *r, struct err *e);
+/* mark.c: reads all objects and finds what no root needs; stops a run that
+ * would take too much. The graph stays until mark_done, whatever happened. */
+int mark_read(struct gc *g, struct gcrun *r, struct err *e);
+/* Old closures are no roots any more; what no root reaches becomes a tombstone,
+ * and a tombstone that one does is revived. */
+int mark_expire(struct gc *g, struct gcrun *r, struct err *e);
+int mark_tombstones(struct gc *g, struct gcrun *r, struct err *e);
+/* Of the deletion of a closure: takes away the grace of what may go at once. It is
+ * written down, so that another worker can go on. */
+int mark_at_once(struct gc *g, struct gcrun *r, struct err *e);
+/* Of a dry run: writes down what would go. */
+int mark_report(struct gc *g, struct gcrun *r, struct err *e);
+void mark_done(struct gc *g);
 
 /* reap.c: deletes tombstones that are due, and pending objects that nobody
  * needs. */
 int reap_tombstones(struct gc *g, struct gcrun *r, struct err *e);
-int reap_pending(struct gc *g, int64_t run, struct gcrun *r, struct err *e);
+/* Of the deletion of a closure: those that mark_at_once has marked. */
+int reap_at_once(struct gc *g, struct gcrun *r, struct err *e);
+int reap_pending(struct gc *g, int64_t run, struct err *e);
 /* Asks again about what a dead worker had claimed. */
-int reap_leftovers(struct gc *g, int64_t run, struct gcrun *r, struct err *e);
+int reap_leftovers(struct gc *g, int64_t run, struct err *e);
+
+/*
+ * why.c: answers CALL_gc_why, one at a time. Reading all objects takes much
+ * memory: whoever does it enters first, waiting until d, and leaves when the
+ * graph is freed. ERR_UNAVAILABLE, or ERR_CANCELED when we are to stop.
+ */
+int gc_graph_enter(deadline_t d, struct err *e);
+void gc_graph_leave(void);
+int gc_handle_why(void *conninfo, const void *request, void *reply,
+    struct arena *a, deadline_t d, struct err *e);
+/* For the options of the server that answers: ctx is the connection string. */
+void *gc_why_worker(void *conninfo);
 
 #endif

@@ -17,7 +17,8 @@
 #include "../../libcommon/ipc/ipc_daemon.h"
 #include "gc.h"
 
-#define POLL_MS       5000 /* a wake may be lost; the row is not */
+#define POLL_MS       5000  /* a wake may be lost; the row is not */
+#define SWEEP_MS      60000 /* looks at all pending objects */
 #define LOCK_TRIES    100
 #define LOCK_PAUSE_MS 100
 #define RUN_MEMORY    ((size_t)1 << 20)
@@ -27,6 +28,7 @@ struct config {
 	struct secret db;
 	const char *listen, *uploads;
 	struct opt_list peers;
+	uint64_t max_share, share_floor;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -42,6 +44,12 @@ static const struct opt options[] = {
 	    "where we listen for uploaders", 0, 0 },
 	{ "peer", "NIKS3_PEERS", OPT_LIST, O(peers), 0, NULL, "ROLE=USER",
 	    "who may be there; repeat (default: our own user)", 0, 0 },
+	{ "max-share", "NIKS3_GC_MAX_SHARE", OPT_U64, O(max_share), 0, "50",
+	    "PERCENT", "a run that would take more of the live objects stops",
+	    0, 100 },
+	{ "max-share-floor", "NIKS3_GC_MAX_SHARE_FLOOR", OPT_U64,
+	    O(share_floor), 0, "1000", "OBJECTS",
+	    "but so many may always go: the cache is small", 0, INT64_MAX },
 	{ NULL },
 };
 
@@ -68,10 +76,12 @@ bell_ring(void)
 	pthread_mutex_unlock(&bell.lock);
 }
 
-static void
+/* Returns 1 when it was rung. */
+static int
 bell_wait(int64_t ms)
 {
 	struct timespec until;
+	int woken;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ms / 1000;
@@ -80,8 +90,10 @@ bell_wait(int64_t ms)
 		if (pthread_cond_timedwait(&bell.changed, &bell.lock, &until) !=
 		    0)
 			break;
+	woken = bell.woken;
 	bell.woken = 0;
 	pthread_mutex_unlock(&bell.lock);
+	return woken;
 }
 
 static int
@@ -101,6 +113,7 @@ handle_wake(void *worker, const void *request, void *reply, struct arena *a,
 static ipc_handler *const handlers[CALL__MAX] = {
 	[CALL_ping] = ipc_daemon_ping,
 	[CALL_gc_wake] = handle_wake,
+	[CALL_gc_why] = gc_handle_why,
 };
 
 int
@@ -124,7 +137,7 @@ gc_again(unsigned *tries, const struct err *e)
 
 /* One run, if one is asked for; and the leavings of uploads that ended. */
 static int
-work(struct gc *g, struct arena *a, struct err *e)
+work(struct gc *g, int sweep, struct arena *a, struct err *e)
 {
 	struct gcrun run;
 	int rc;
@@ -135,11 +148,12 @@ work(struct gc *g, struct arena *a, struct err *e)
 		return -1;
 	if (run.id == 0)
 		return uploads_abort_parts(g, 0, e) != 0 ||
-		        reap_leftovers(g, GC_NO_RUN, NULL, e) != 0 ||
-		        reap_pending(g, GC_NO_RUN, NULL, e) != 0
+		        reap_leftovers(g, GC_NO_RUN, e) != 0 ||
+		        (sweep && reap_pending(g, GC_NO_RUN, e) != 0)
 		    ? -1
 		    : 0;
 	log_notice("garbage collection", LOG_I("run", run.id),
+	    LOG_S("kind", gcrun_kind_name(run.params.kind)),
 	    LOG_T("older-than", run.params.older_than_us),
 	    LOG_I("force", run.params.force));
 	rc = run_all(g, &run, e);
@@ -148,18 +162,21 @@ work(struct gc *g, struct arena *a, struct err *e)
 	if (rc != 0 && gc_check(g, NULL) != 0)
 		return -1;
 	db_deadline(g->db, deadline_in(GC_DB_MS));
-	if (rc != 0)
+	if (rc != 0) {
 		log_err(LOG_LEVEL_ERROR, "garbage collection failed", e);
-	else
-		log_notice("garbage collection done", LOG_I("run", run.id),
-		    LOG_I("failed-uploads-deleted", run.failed_uploads_deleted),
-		    LOG_I("old-closures-deleted", run.old_closures_deleted),
-		    LOG_I("objects-marked-for-deletion", run.objects_marked),
-		    LOG_I("objects-deleted-after-grace-period",
-		        run.objects_deleted),
-		    LOG_I("objects-failed-to-delete", run.objects_failed));
-	return gcruns_finish(g->db, &run, rc != 0 ? e->msg : NULL,
-	    rc != 0 ? &(struct err)ERR_INIT : e);
+		return gcruns_finish(g->db, &run, e, &(struct err)ERR_INIT);
+	}
+	/* The figures are those of all workers that had a part in it. */
+	if (gcruns_finish(g->db, &run, NULL, e) != 0 ||
+	    gcruns_get(g->db, run.id, a, &run, e) != 0)
+		return -1;
+	log_notice("garbage collection done", LOG_I("run", run.id),
+	    LOG_I("failed-uploads-deleted", run.failed_uploads_deleted),
+	    LOG_I("old-closures-deleted", run.old_closures_deleted),
+	    LOG_I("objects-marked-for-deletion", run.objects_marked),
+	    LOG_I("objects-deleted-after-grace-period", run.objects_deleted),
+	    LOG_I("objects-failed-to-delete", run.objects_failed));
+	return 0;
 }
 
 /* Connects, takes the lock of the one worker and works until something breaks
@@ -169,6 +186,7 @@ work_connected(struct gc *g, const char *conninfo, struct err *e)
 {
 	deadline_t d = deadline_in(GC_DB_MS);
 	struct arena *a = arena_new(RUN_MEMORY);
+	deadline_t next_sweep = 0;
 	int got, rc = -1;
 
 	if (db_open(conninfo, program.name, d, &g->lock, e) != 0 ||
@@ -184,13 +202,16 @@ work_connected(struct gc *g, const char *conninfo, struct err *e)
 		service_status("another worker is active");
 		bell_wait(POLL_MS);
 	}
-	while (!service_stopped()) {
+	for (int woken = 1; !service_stopped(); woken = bell_wait(POLL_MS)) {
+		int sweep = woken || deadline_left(next_sweep) == 0;
+
 		service_status("idle");
 		arena_reset(a);
 		err_clear(e);
-		if (work(g, a, e) != 0)
+		if (work(g, sweep, a, e) != 0)
 			goto out;
-		bell_wait(POLL_MS);
+		if (sweep)
+			next_sweep = deadline_in(SWEEP_MS);
 	}
 	rc = 0;
 out:
@@ -256,8 +277,10 @@ serve(struct worker *w, const struct config *c, const struct ipc_peers *peers,
 	            .listen = 1,
 	            .mode = 0660,
 	            .peers = peers,
-	            .workers = 1,
+	            .workers = 2, /* one may be busy with a question */
 	            .handlers = handlers,
+	            .ctx = (void *)(uintptr_t)w->conninfo,
+	            .worker_new = gc_why_worker,
 	            .done = ipc_daemon_log,
 	        },
 	        &server, e) != 0)
@@ -299,6 +322,8 @@ main(int argc, char **argv)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&bell.changed, &attr);
 	w.conninfo = c.db.data;
+	w.gc.max_share = c.max_share;
+	w.gc.share_floor = c.share_floor;
 	if (ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    !c.common.check)
 		serve(&w, &c, peers, &e);

@@ -13,6 +13,19 @@
 #include "gc.h"
 
 #define BATCH_MEMORY ((size_t)32 << 20)
+#define SILENT_MAX   3
+#define REST_MAX_MS  100
+
+/* Where batches come from, and how far they have come. */
+struct source {
+	int (*next)(struct gc *g, struct source *s, struct arena *a,
+	    struct reap_object **out, size_t *n, struct err *e);
+	int64_t run;
+	int leftover;
+	int64_t until_us; /* tombstones, or claims, up to this time */
+	struct reap_cursor after;
+	unsigned silent; /* batches in a row that got no answer */
+};
 
 static int
 delete_batch(struct gc *g, struct arena *a, const struct reap_object *objects,
@@ -52,56 +65,44 @@ delete_batch(struct gc *g, struct arena *a, const struct reap_object *objects,
 	return 0;
 }
 
+/*
+ * Deletes what was claimed. An uploader that dies over it has deleted who knows
+ * what (rule R6); one that is away is not waited for long.
+ */
 static int
-finish(struct gc *g, const struct reap_object *objects,
-    const enum reap_answer *answers, size_t n, struct err *e)
+reap(struct gc *g, struct arena *a, const struct reap_object *objects, size_t n,
+    struct source *s, struct err *e)
 {
+	enum reap_answer answers[REAP_BATCH];
 	unsigned tries = 0;
+	size_t done = 0;
 	int rc;
 
+	if (delete_batch(g, a, objects, n, answers, e) == 0) {
+		s->silent = 0;
+	} else {
+		if (!err_retryable(e->kind) || ++s->silent == SILENT_MAX)
+			return -1;
+		log_err(LOG_LEVEL_WARN, "no answer to a delete", e);
+		for (size_t i = 0; i < n; i++)
+			answers[i] = REAP_UNKNOWN;
+	}
 	do {
 		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
-			rc = reap_finish(g->db, objects, answers, n, e);
+			rc = reap_finish(
+			    g->db, objects, answers, n, s->leftover, &done, e);
 	} while (rc != 0 && gc_again(&tries, e));
 	return rc;
 }
 
-/* Deletes what was claimed and counts it; r may be NULL. */
+/*
+ * After each batch the database is left to the uploads for as long as the batch
+ * took: there is time to delete.
+ */
 static int
-reap(struct gc *g, struct arena *a, const struct reap_object *objects, size_t n,
-    struct gcrun *r, int tombstones, struct err *e)
-{
-	enum reap_answer answers[REAP_BATCH];
-
-	if (delete_batch(g, a, objects, n, answers, e) != 0 ||
-	    finish(g, objects, answers, n, e) != 0)
-		return -1;
-	if (r == NULL)
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		if (answers[i] != REAP_GONE) {
-			r->objects_failed++;
-		} else if (tombstones) {
-			r->objects_deleted++;
-			r->bytes_deleted += objects[i].size;
-		}
-	}
-	return gcruns_progress(g->db, r, e);
-}
-
-/* Where batches come from, and how far they have come. */
-struct source {
-	int (*next)(struct gc *g, struct source *s, struct arena *a,
-	    struct reap_object **out, size_t *n, struct err *e);
-	int64_t run, grace_us; /* of leftovers: the age of their claims */
-	struct reap_cursor after;
-	int tombstones; /* count as objects that were deleted */
-};
-
-static int
-reap_all(struct gc *g, struct source *s, struct gcrun *r, struct err *e)
+reap_all(struct gc *g, struct source *s, struct err *e)
 {
 	struct arena *a = arena_new(BATCH_MEMORY);
 	struct reap_object *objects;
@@ -110,13 +111,21 @@ reap_all(struct gc *g, struct source *s, struct gcrun *r, struct err *e)
 	int rc;
 
 	do {
+		int64_t began = clock_mono_ms(), took;
+
 		arena_reset(a);
 		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
 			rc = s->next(g, s, a, &objects, &n, e);
 		if (rc == 0 && n > 0)
-			rc = reap(g, a, objects, n, r, s->tombstones, e);
+			rc = reap(g, a, objects, n, s, e);
+		if (rc == 0)
+			tries = 0;
+		took = clock_mono_ms() - began;
+		if (rc == 0 && n == REAP_BATCH)
+			clock_sleep(took < REST_MAX_MS ? took : REST_MAX_MS,
+			    deadline_in(REST_MAX_MS));
 	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
 	arena_free(a);
 	return rc;
@@ -126,7 +135,7 @@ static int
 next_tombstones(struct gc *g, struct source *s, struct arena *a,
     struct reap_object **out, size_t *n, struct err *e)
 {
-	return reap_claim(g->db, s->run, s->grace_us, &s->after, a, out, n, e);
+	return reap_claim(g->db, s->run, s->until_us, &s->after, a, out, n, e);
 }
 
 static int
@@ -140,7 +149,7 @@ static int
 next_leftover(struct gc *g, struct source *s, struct arena *a,
     struct reap_object **out, size_t *n, struct err *e)
 {
-	return reap_leftover(g->db, s->run, s->grace_us, a, out, n, e);
+	return reap_leftover(g->db, s->run, s->until_us, a, out, n, e);
 }
 
 int
@@ -149,31 +158,46 @@ reap_tombstones(struct gc *g, struct gcrun *r, struct err *e)
 	struct source s = {
 		.next = next_tombstones,
 		.run = r->id,
-		.grace_us =
-		    r->params.force ? 0 : r->params.pending_older_than_us,
-		.tombstones = 1,
 	};
 
-	return reap_all(g, &s, r, e);
+	if (gc_check(g, e) != 0 || reap_clock(g->db, &s.until_us, e) != 0)
+		return -1;
+	if (!r->params.force)
+		s.until_us -= r->params.pending_older_than_us;
+	return reap_all(g, &s, e);
 }
 
 int
-reap_pending(struct gc *g, int64_t run, struct gcrun *r, struct err *e)
+reap_at_once(struct gc *g, struct gcrun *r, struct err *e)
+{
+	struct source s = {
+		.next = next_tombstones,
+		.run = r->id,
+		.until_us = REAP_AT_ONCE,
+	};
+
+	return reap_all(g, &s, e);
+}
+
+int
+reap_pending(struct gc *g, int64_t run, struct err *e)
 {
 	struct source s = { .next = next_pending, .run = run };
 
-	return reap_all(g, &s, r, e);
+	return reap_all(g, &s, e);
 }
 
 int
-reap_leftovers(struct gc *g, int64_t run, struct gcrun *r, struct err *e)
+reap_leftovers(struct gc *g, int64_t run, struct err *e)
 {
 	struct source s = {
 		.next = next_leftover,
 		.run = run,
-		.grace_us = GC_LATE_MS * 1000,
-		.tombstones = 1,
+		.leftover = 1,
 	};
 
-	return reap_all(g, &s, r, e);
+	if (gc_check(g, e) != 0 || reap_clock(g->db, &s.until_us, e) != 0)
+		return -1;
+	s.until_us -= GC_LATE_MS * 1000;
+	return reap_all(g, &s, e);
 }

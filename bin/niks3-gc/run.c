@@ -1,79 +1,137 @@
 /* The phases of a run, in order. */
 #include <stdio.h>
 
+#include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
-#include "../../libcommon/db/reap.h"
+#include "../../libcommon/db/expire.h"
+#include "../../libcommon/db/vacuum.h"
 #include "gc.h"
+
+#define LARGE_RUN  10000 /* objects: after so many, tables are vacuumed */
+#define RUN_MEMORY ((size_t)1 << 20)
 
 static int
 leftovers(struct gc *g, struct gcrun *r, struct err *e)
 {
-	return reap_leftovers(g, r->id, r, e);
+	return reap_leftovers(g, r->id, e);
 }
 
+/* Of a run that was taken over, the closure may be gone already; and what it
+ * held can go at once though it was taken away before. */
 static int
-expire_closures(struct gc *g, struct gcrun *r, struct err *e)
+delete_closure(struct gc *g, struct gcrun *r, struct err *e)
 {
+	const char *key = r->params.target;
+	char pin[EXPIRE_PIN_MAX] = "";
 	unsigned tries = 0;
-	uint64_t n;
+	uint64_t n = 0;
 	int rc;
 
 	do {
-		n = 0;
 		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
-			rc = reap_closures(
-			    g->db, r->params.older_than_us, &n, e);
-		r->old_closures_deleted += n;
-	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
-	return rc;
+			rc = expire_closure(g->db, key, r->id, &n, pin, e);
+	} while (rc != 0 && gc_again(&tries, e));
+	if (rc != 0)
+		return -1;
+	if (pin[0] != '\0') {
+		err_set(e, ERR_CONFLICT, "%s is pinned as %s", key, pin);
+		return err_hint(e, "run first: niks3 pins delete %s", pin);
+	}
+	if (n > 0 || r->resumed || r->params.at_once)
+		return 0;
+	return err_set(
+	    e, ERR_NOT_FOUND, "%s belongs to no closure that was pushed", key);
 }
 
 static int
 pending(struct gc *g, struct gcrun *r, struct err *e)
 {
-	return reap_pending(g, r->id, r, e);
+	return reap_pending(g, r->id, e);
 }
 
+/* Nothing depends on a vacuum. */
 static int
-history(struct gc *g, struct gcrun *r, struct err *e)
+tidy(struct gc *g, struct gcrun *r, struct err *e)
 {
-	(void)r;
-	return reap_history(g->db, e);
+	struct arena *a = arena_new(RUN_MEMORY);
+	struct gcrun done;
+	struct err why;
+	int rc = -1;
+
+	if (expire_history(g->db, e) == 0 && gcruns_prune(g->db, e) == 0 &&
+	    gcruns_get(g->db, r->id, a, &done, e) == 0)
+		rc = 0;
+	arena_free(a);
+	if (rc != 0 || done.objects_marked + done.objects_deleted < LARGE_RUN)
+		return rc;
+	db_deadline(g->db, deadline_in(GC_QUERY_MS));
+	if (vacuum_large(g->db, &why) != 0)
+		log_err(LOG_LEVEL_WARN, "not vacuumed", &why);
+	return 0;
 }
+
+enum {
+	COLLECT = 1 << GCRUN_COLLECT,
+	DRY_RUN = 1 << GCRUN_DRY_RUN,
+	DELETE = 1 << GCRUN_DELETE,
+	AT_ONCE = 1 << (GCRUN_DELETE + 1), /* with all that only it needs */
+};
 
 static const struct phase {
 	const char *name;
 	int (*run)(struct gc *g, struct gcrun *r, struct err *e);
+	unsigned runs; /* of what kind it is a part */
 } phases[] = {
-	{ "finish-deletes", leftovers },
-	{ "expire-uploads", uploads_expire },
-	{ "expire-closures", expire_closures },
-	{ "mark", mark },
-	{ "delete-pending", pending },
-	{ "delete-tombstones", reap_tombstones },
-	{ "tidy", history },
+	{ "finish-deletes", leftovers, COLLECT | AT_ONCE },
+	{ "expire-uploads", uploads_expire, COLLECT },
+	{ "delete-closure", delete_closure, DELETE | AT_ONCE },
+	{ "read", mark_read, COLLECT | DRY_RUN | AT_ONCE },
+	{ "report", mark_report, DRY_RUN },
+	{ "expire-closures", mark_expire, COLLECT },
+	{ "mark", mark_tombstones, COLLECT | AT_ONCE },
+	{ "mark-at-once", mark_at_once, AT_ONCE },
+	{ "delete-at-once", reap_at_once, AT_ONCE },
+	{ "delete-pending", pending, COLLECT },
+	{ "delete-tombstones", reap_tombstones, COLLECT },
+	{ "tidy", tidy, COLLECT | DRY_RUN | DELETE | AT_ONCE },
 };
+
+static unsigned
+kind(const struct gcrun_params *p)
+{
+	return p->kind == GCRUN_DELETE && p->at_once ? AT_ONCE : 1u << p->kind;
+}
+
+static int
+run_phase(struct gc *g, struct gcrun *r, const struct phase *p, struct err *e)
+{
+	int64_t began = clock_mono_us();
+
+	r->phase = p->name;
+	service_status("run %lld: %s", (long long)r->id, p->name);
+	if (gc_check(g, e) != 0 || gcruns_progress(g->db, r, e) != 0 ||
+	    p->run(g, r, e) != 0)
+		return -1;
+	log_info("phase done", LOG_I("run", r->id), LOG_S("phase", p->name),
+	    LOG_T("took", clock_mono_us() - began));
+	return 0;
+}
 
 int
 run_all(struct gc *g, struct gcrun *r, struct err *e)
 {
-	for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
-		int64_t began = clock_mono_us();
+	int rc = 0;
 
-		r->phase = phases[i].name;
-		service_status("run %lld: %s", (long long)r->id, r->phase);
-		if (gc_check(g, e) != 0 || gcruns_progress(g->db, r, e) != 0 ||
-		    phases[i].run(g, r, e) != 0)
-			return err_prefix(e, "%s", r->phase);
-		log_info("phase done", LOG_I("run", r->id),
-		    LOG_S("phase", r->phase),
-		    LOG_T("took", clock_mono_us() - began));
-	}
-	r->phase = "";
-	return 0;
+	for (size_t i = 0; rc == 0 && i < sizeof phases / sizeof phases[0]; i++)
+		if (phases[i].runs & kind(&r->params))
+			rc = run_phase(g, r, &phases[i], e);
+	mark_done(g);
+	if (rc == 0)
+		r->phase = "";
+	return rc;
 }

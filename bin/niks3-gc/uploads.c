@@ -4,7 +4,7 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
-#include "../../libcommon/db/reap.h"
+#include "../../libcommon/db/expire.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "gc.h"
 
@@ -25,10 +25,10 @@ abort_one(struct gc *g, struct arena *a, const char *key, const char *id,
 static int
 abort_ended(struct gc *g, struct arena *a, struct err *e)
 {
-	struct reap_multipart *parts;
+	struct expire_multipart *parts;
 	size_t n;
 
-	if (reap_multiparts(g->db, a, &parts, &n, e) != 0)
+	if (expire_multiparts(g->db, a, &parts, &n, e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		if (gc_check(g, e) != 0)
@@ -38,7 +38,7 @@ abort_ended(struct gc *g, struct arena *a, struct err *e)
 		if (parts[i].s3_id != NULL &&
 		    abort_one(g, a, parts[i].key, parts[i].s3_id, e) != 0)
 			return -1;
-		if (reap_multipart_done(g->db, parts[i].id, e) != 0)
+		if (expire_multipart_done(g->db, parts[i].id, e) != 0)
 			return -1;
 	}
 	return 0;
@@ -66,7 +66,7 @@ abort_unknown(struct gc *g, struct err *e)
 			const struct listed_mpu *m = &list.items.items[i];
 
 			if (gc_check(g, e) != 0 ||
-			    reap_multipart_orphan(
+			    expire_multipart_orphan(
 			        g->db, m->key, m->upload_id, &orphan, e) != 0)
 				goto out;
 			if (!orphan)
@@ -113,9 +113,10 @@ uploads_expire(struct gc *g, struct gcrun *r, struct err *e)
 		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
-			rc = reap_uploads(
-			    g->db, r->params.pending_older_than_us, &n, e);
-		r->failed_uploads_deleted += n;
+			rc = expire_uploads(g->db,
+			    r->params.pending_older_than_us, r->id, &n, e);
+		if (rc == 0)
+			tries = 0;
 	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
 	return rc == 0 ? uploads_abort_parts(g, 1, e) : -1;
 }

@@ -76,14 +76,17 @@ handle_authorize(
 		        &ask.items.items[i], e) != 0)
 			return err_prefix(e, "objects[%zu]", i);
 
-	/* The row first: what may be written has one. */
+	/* The row first: what may be written has one (rule R7). */
 	if (server_db(s, &db, e) != 0)
 		return -1;
 	rc = uploads_authorize(db, q->params[0], q->who, writes, n,
 	    server_auth_memory_us(s), s->lease_us, e);
 	db_put(s->pool, db);
-	if (rc != 0 ||
-	    ipc_call(s->uploader, CALL_put_authorize, &ask, q->arena, &answer,
+	if (rc != 0)
+		return -1;
+	if (n == 0) /* it only renews the lease */
+		return server_encode(r, 200, &authorize_reply_desc, &reply, e);
+	if (ipc_call(s->uploader, CALL_put_authorize, &ask, q->arena, &answer,
 	        deadline_in(SERVER_IPC_MS), e) != 0)
 		return -1;
 	if (answer.items.n != n)

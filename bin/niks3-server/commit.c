@@ -2,7 +2,8 @@
  * POST /api/v2/uploads/{id}/commit: makes an upload visible, all or nothing.
  *
  *	1. every object is confirmed in the bucket, with its size;
- *	2. the narinfos are made, signed, and written in the order of their
+ *	2. the narinfos are made and signed; this upload becomes their only
+ *	   writer (rule R9), and they are written in the order of their
  *	   references, so that none appears before all it refers to;
  *	3. one transaction makes everything live.
  *
@@ -29,6 +30,10 @@
 #define PUT_BYTES   ((size_t)2 << 20) /* of one message to the uploader */
 #define TEXT_MAX    ((size_t)1 << 20) /* of one narinfo */
 #define MISSING_MAX 1000              /* keys named in one answer */
+/* How long another upload that writes the same narinfos is waited for. */
+#define BUSY_MS        15000
+#define BUSY_PAUSE_MS  50
+#define BUSY_PAUSE_CAP 1000
 
 struct job {
 	struct server *s;
@@ -36,6 +41,7 @@ struct job {
 	struct arena *a;
 	struct commit c;
 	struct map *by_key;
+	deadline_t write; /* when the narinfos must be written */
 };
 
 static int
@@ -259,6 +265,62 @@ narinfo_text(
 	return narinfo_fmt(&info, out, e);
 }
 
+/* The right to write the narinfos, or more time for it. */
+static int
+claim(struct job *j, enum commit_claim *out, struct err *e)
+{
+	deadline_t write = deadline_in(COMMIT_WRITE_MS);
+	struct db *db;
+	int rc;
+
+	if (server_db(j->s, &db, e) != 0)
+		return -1;
+	rc = commit_publish(db, &j->c, out, e);
+	db_put(j->s->pool, db);
+	if (rc == 0)
+		j->write = write;
+	return rc;
+}
+
+/*
+ * Another upload that writes one of our narinfos is waited for: when it has
+ * committed, there is less for us to do. *again is set when all is to be loaded
+ * anew.
+ */
+static int
+claim_patiently(struct job *j, deadline_t until, int *again, struct err *e)
+{
+	enum commit_claim c;
+
+	for (unsigned n = 0; claim(j, &c, e) == 0; n++) {
+		*again = c == COMMIT_CHANGED;
+		if (c != COMMIT_BUSY)
+			return 0;
+		if (deadline_left(until) == 0)
+			return err_set(e, ERR_UNAVAILABLE,
+			    "another upload is writing the same narinfos");
+		clock_sleep(
+		    clock_backoff(n, BUSY_PAUSE_MS, BUSY_PAUSE_CAP), until);
+	}
+	return -1;
+}
+
+/* There is time for another batch. */
+static int
+keep_claim(struct job *j, struct err *e)
+{
+	enum commit_claim c;
+
+	if (deadline_left(j->write) > COMMIT_WRITE_MS / 2)
+		return 0;
+	if (claim(j, &c, e) != 0)
+		return -1;
+	return c == COMMIT_CLAIMED
+	    ? 0
+	    : err_set(e, ERR_UNAVAILABLE,
+	          "another upload has begun to write our narinfos");
+}
+
 static int
 put_batch(struct job *j, struct commit_path **paths, size_t n,
     struct narinfo_put *items, struct err *e)
@@ -268,8 +330,9 @@ put_batch(struct job *j, struct commit_path **paths, size_t n,
 
 	if (n == 0)
 		return 0;
-	if (ipc_call(j->s->uploader, CALL_narinfos_put, &ask, j->a, &answer,
-	        deadline_in(SERVER_IPC_MS), e) != 0)
+	if (keep_claim(j, e) != 0 ||
+	    ipc_call(j->s->uploader, CALL_narinfos_put, &ask, j->a, &answer,
+	        j->write, e) != 0)
 		return -1;
 	if (answer.items.n != n)
 		return err_set(
@@ -278,6 +341,7 @@ put_batch(struct job *j, struct commit_path **paths, size_t n,
 		paths[i]->size = answer.items.items[i].size;
 		memcpy(paths[i]->sha256, answer.items.items[i].sha256,
 		    sizeof paths[i]->sha256);
+		paths[i]->unsure |= answer.items.items[i].unsure;
 	}
 	return 0;
 }
@@ -449,6 +513,36 @@ answer_missing(struct http_res *r, struct api_error_body *bad, struct err *e)
 	return server_encode(r, 409, &api_error_desc, &body, e);
 }
 
+/* Steps 1 and 2 up to the claim. */
+static int
+prepare(struct job *j, const struct desc_strs *found,
+    struct api_error_body *bad, struct err *e)
+{
+	deadline_t until = deadline_in(BUSY_MS);
+	int again;
+
+	do {
+		if (load(j, e) != 0)
+			return -1;
+		if (j->c.already)
+			return 0;
+		map_free(j->by_key);
+		j->by_key = map_new(j->c.nobjects);
+		for (size_t i = 0; i < j->c.nobjects; i++)
+			map_put(j->by_key, j->c.objects[i].key,
+			    strlen(j->c.objects[i].key), &j->c.objects[i]);
+		if (record_found(j, found, e) != 0 ||
+		    check_objects(j, bad, e) != 0)
+			return -1;
+		if (bad->missing.n > 0)
+			return 0;
+		if (sign_all(j, e) != 0 ||
+		    claim_patiently(j, until, &again, e) != 0)
+			return -1;
+	} while (again);
+	return 0;
+}
+
 int
 handle_commit(
     void *worker, const struct http_req *q, struct http_res *r, struct err *e)
@@ -462,30 +556,21 @@ handle_commit(
 	if (q->body_len > 0 &&
 	    server_decode(q, &commit_request_desc, &body, e) != 0)
 		return -1;
-	if (load(&j, e) != 0)
-		return -1;
-	j.by_key = map_new(j.c.nobjects);
-	for (size_t i = 0; i < j.c.nobjects; i++)
-		map_put(j.by_key, j.c.objects[i].key,
-		    strlen(j.c.objects[i].key), &j.c.objects[i]);
-	if (!j.c.already) {
-		if (record_found(&j, &body.found, e) != 0 ||
-		    check_objects(&j, &bad, e) != 0)
+	if (prepare(&j, &body.found, &bad, e) != 0)
+		goto out;
+	if (!j.c.already && bad.missing.n == 0) {
+		if (put_all(&j, e) != 0)
 			goto out;
-		if (bad.missing.n > 0) {
-			rc = answer_missing(r, &bad, e);
+		if (finish(&j, &bad, e) != 0 && bad.missing.n == 0)
 			goto out;
-		}
-		if (sign_all(&j, e) != 0 || put_all(&j, e) != 0)
-			goto out;
-		if (finish(&j, &bad, e) != 0) {
-			if (bad.missing.n > 0)
-				rc = answer_missing(r, &bad, e);
-			goto out;
-		}
+	}
+	if (bad.missing.n > 0) {
+		rc = answer_missing(r, &bad, e);
+		goto out;
+	}
+	if (!j.c.already)
 		log_info("upload committed", LOG_U("narinfos", j.c.npaths),
 		    LOG_U("objects", j.c.nobjects));
-	}
 	reply.narinfos = j.c.narinfos;
 	rc = server_encode(r, 200, &commit_reply_desc, &reply, e);
 out:

@@ -30,8 +30,6 @@ struct plan {
 	size_t nobjects;
 	struct map *shared; /* key to object */
 	struct upload_path *paths;
-	uint32_t *attached; /* positions of logs and realisations */
-	size_t nattached;
 };
 
 /* The position of a key that several paths may share. */
@@ -53,8 +51,6 @@ plan_shared(struct plan *p, const char *key, enum objkey_kind kind,
 			return arena_full(p->a, e);
 		p->nobjects++;
 		map_put(p->shared, o->key, strlen(o->key), o);
-		if (kind != OBJKEY_NAR)
-			p->attached[p->nattached++] = o - p->objects;
 	}
 	*out = o - p->objects;
 	return 0;
@@ -158,10 +154,6 @@ plan_path(struct plan *p, size_t i, struct err *e)
 	return 0;
 }
 
-/*
- * Logs and realisations hang on the roots as well: a narinfo that is live
- * already does not refer to what is pushed only now.
- */
 static int
 plan_roots(struct plan *p, const char *store_dir, struct upload_root **out,
     struct err *e)
@@ -182,8 +174,6 @@ plan_roots(struct plan *p, const char *store_dir, struct upload_root **out,
 		    p->a, "%s/%s", store_dir, p->q->paths.items[at].path);
 		if (roots[i].store_path == NULL)
 			return arena_full(p->a, e);
-		roots[i].extra = p->attached;
-		roots[i].nextra = p->nattached;
 	}
 	*out = roots;
 	return 0;
@@ -227,16 +217,14 @@ static int
 plan_build(struct plan *p, const char *store_dir, struct upload_root **roots,
     struct err *e)
 {
-	size_t n = p->q->paths.n, most = 3 * n, attached = 0;
+	size_t n = p->q->paths.n, most = 3 * n;
 
 	for (size_t i = 0; i < n; i++)
-		attached += (p->q->paths.items[i].log != NULL) +
+		most += (p->q->paths.items[i].log != NULL) +
 		    p->q->paths.items[i].realisations.n;
-	most += attached;
 	p->objects = arena_array(p->a, most, sizeof *p->objects);
 	p->paths = arena_array(p->a, n, sizeof *p->paths);
-	p->attached = arena_array(p->a, attached, sizeof *p->attached);
-	if (p->objects == NULL || p->paths == NULL || p->attached == NULL)
+	if (p->objects == NULL || p->paths == NULL)
 		return arena_full(p->a, e);
 	p->nobjects = 2 * n;
 	for (size_t i = 0; i < n; i++)

@@ -249,6 +249,7 @@ handle_objects_check(void *worker, const void *request, void *reply,
 
 struct put {
 	const struct narinfos_put *q;
+	struct narinfo_written *written;
 	struct buf *packed;
 	struct err *errors;
 	deadline_t d;
@@ -278,6 +279,7 @@ static void
 put_one(struct s3_conn *conn, void *ctx, size_t i)
 {
 	struct put *p = ctx;
+	int unsure = 0;
 
 	s3_put(conn,
 	    &(struct s3_put){
@@ -286,8 +288,10 @@ put_one(struct s3_conn *conn, void *ctx, size_t i)
 	        .len = p->packed[i].len,
 	        .content_type = objkey_content_type(OBJKEY_NARINFO),
 	        .content_encoding = objkey_content_encoding(OBJKEY_NARINFO),
+	        .unsure = &unsure,
 	    },
 	    p->d, &p->errors[i]);
+	p->written[i].unsure = unsure;
 }
 
 static int
@@ -305,6 +309,7 @@ handle_narinfos_put(void *worker, const void *request, void *reply,
 	p.errors = arena_array(a, n, sizeof *p.errors);
 	if (r->items.items == NULL || p.packed == NULL || p.errors == NULL)
 		return arena_full(a, e);
+	p.written = r->items.items;
 	if (w->z == NULL)
 		w->z = zstream_new(ZSTREAM_LEVEL, 0);
 	for (i = 0; i < n; i++)

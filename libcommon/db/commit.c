@@ -211,12 +211,103 @@ commit_load(struct db *db, const char *token, const char *owner,
 	return 0;
 }
 
+/* ---- one writer of each narinfo ---- */
+
+struct publish {
+	struct commit *c;
+	enum commit_claim claim;
+};
+
+/* The claim on those rows of pending, and what it was before. */
+static enum commit_claim
+look_at_writers(struct commit *c, const PGresult *r)
+{
+	if ((size_t)PQntuples(r) < c->npaths)
+		return COMMIT_CHANGED;
+	for (int i = 0; i < PQntuples(r); i++) {
+		int others = row_i64(r, i, 0), under_way = row_i64(r, i, 1);
+
+		if (others && under_way)
+			return COMMIT_BUSY;
+		/* The rows come in the order of ids, as the paths do. */
+		c->paths[i].unsure |= under_way;
+	}
+	return COMMIT_CLAIMED;
+}
+
+static int
+publish(struct db *db, void *ctx, struct err *e)
+{
+	static const char find_sql[] =
+	    "SELECT writer IS DISTINCT FROM $2, auth_until > now()"
+	    " FROM pending WHERE object_id = ANY ($1)"
+	    " ORDER BY object_id FOR UPDATE";
+	static const char claim_sql[] =
+	    "UPDATE pending SET writer = $2, swept = false, auth_until ="
+	    " greatest(auth_until, now() + $3 * interval '1 millisecond')"
+	    " WHERE object_id = ANY ($1)";
+	/* Whatever the bucket may hold of it: rule R10 asks what it names. */
+	static const char refs_sql[] =
+	    "WITH l AS (SELECT i AS id, n.refs FROM unnest($1) i"
+	    " JOIN LATERAL (SELECT refs FROM upload_needs"
+	    " WHERE upload_id = $2 AND object_id = i" PROBE " n ON true"
+	    " JOIN LATERAL (SELECT refs FROM objects"
+	    " WHERE id = i" PROBE " o ON true"
+	    " WHERE NOT n.refs <@ o.refs ORDER BY i)"
+	    " UPDATE objects o SET refs = ARRAY(SELECT unnest(o.refs) UNION"
+	    " SELECT unnest(l.refs) ORDER BY 1) FROM l WHERE o.id = l.id";
+	struct publish *p = ctx;
+	const struct commit *c = p->c;
+	enum upload_state state;
+	struct db_array ids;
+	PGresult *r;
+	int rc;
+
+	if (upload_lock_id(db, c->upload_id, &state, e) != 0)
+		return -1;
+	if (state != UPLOAD_OPEN)
+		return upload_closed(state, e);
+	array_init(&ids, DB_INT8S);
+	for (size_t i = 0; i < c->npaths; i++)
+		array_i64(&ids, c->paths[i].id);
+	rc = db_exec(
+	    db, find_sql, PARAMS(P_ARRAY(&ids), P_I64(c->upload_id)), &r, e);
+	if (rc == 0) {
+		p->claim = look_at_writers(p->c, r);
+		PQclear(r);
+		if (p->claim == COMMIT_CLAIMED)
+			rc = db_send(db, claim_sql,
+			    PARAMS(P_ARRAY(&ids), P_I64(c->upload_id),
+			        P_I64(COMMIT_LATE_MS)),
+			    e);
+		if (rc == 0 && p->claim == COMMIT_CLAIMED)
+			rc = db_send(db, refs_sql,
+			    PARAMS(P_ARRAY(&ids), P_I64(c->upload_id)), e);
+	}
+	array_done(&ids);
+	return rc;
+}
+
+int
+commit_publish(
+    struct db *db, struct commit *c, enum commit_claim *out, struct err *e)
+{
+	struct publish p = { .c = c, .claim = COMMIT_CLAIMED };
+
+	if (c->npaths > 0 &&
+	    db_transaction(db, DB_READ_COMMITTED, publish, &p, e) != 0)
+		return err_prefix(e, "commit");
+	*out = p.claim;
+	return 0;
+}
+
 /* ---- finishing ---- */
 
 struct finish {
 	const struct commit *c;
 	struct arena *a;
 	struct db_array ids, sizes, hashes; /* of what is stored now */
+	struct db_array sure;               /* and surely not under way */
 	int64_t *stored;                    /* the ids again, sorted */
 	size_t nstored;
 	const char **missing;
@@ -242,12 +333,29 @@ lock_rows(struct db *db, struct finish *f, struct err *e)
 	return 0;
 }
 
+/* Rule R9: nobody else has written our narinfos since. */
 static int
-id_order(const void *a, const void *b)
+check_writer(struct db *db, const struct finish *f, struct err *e)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	static const char sql[] = "SELECT count(*) FROM pending"
+	                          " WHERE object_id = ANY ($1) AND writer = $2";
+	struct db_array ids;
+	PGresult *r;
+	int rc;
 
-	return (x > y) - (x < y);
+	array_init(&ids, DB_INT8S);
+	for (size_t i = 0; i < f->c->npaths; i++)
+		array_i64(&ids, f->c->paths[i].id);
+	rc = db_exec(
+	    db, sql, PARAMS(P_ARRAY(&ids), P_I64(f->c->upload_id)), &r, e);
+	array_done(&ids);
+	if (rc != 0)
+		return -1;
+	if (row_i64(r, 0, 0) < (int64_t)f->c->npaths)
+		rc = err_set(e, ERR_UNAVAILABLE,
+		    "another upload has written a narinfo of this one");
+	PQclear(r);
+	return rc;
 }
 
 /* Rule R3: everything needed is live, or stored by this upload. */
@@ -281,7 +389,7 @@ check_needs(struct db *db, struct finish *f, struct err *e)
 		if (f->nmissing < most &&
 		    (row_i64(r, i, 1) ||
 		        bsearch(&id, f->stored, f->nstored, sizeof id,
-		            id_order) == NULL))
+		            i64_order) == NULL))
 			f->missing[f->nmissing++] =
 			    row_text(r, i, 2, f->a, &full);
 	}
@@ -299,44 +407,61 @@ check_needs(struct db *db, struct finish *f, struct err *e)
 }
 
 /*
- * What is stored now refers to what this upload said. Where another upload of
- * other content was faster, the bucket may hold either: the object keeps the
- * references of both. *extra gets those that were added thus, for the roots: a
- * garbage collection that has read the object already finds them there.
+ * What is stored now refers to what this upload said. To a path that was live
+ * already, logs and realisations are added that came later: they live as long as
+ * what they belong to. *attached gets those, for a garbage collection that has
+ * read the path before.
  */
 static int
-set_refs(struct db *db, struct finish *f, struct db_array *extra, struct err *e)
+set_refs(
+    struct db *db, struct finish *f, struct db_array *attached, struct err *e)
 {
+	/* Few as a rule: a path that is new has the right ones already. */
+	static const char find_sql[] =
+	    "SELECT n.object_id FROM upload_needs n WHERE n.upload_id = $1"
+	    " AND (n.attach OR n.object_id IN (SELECT unnest($2)))"
+	    " AND n.refs <> (SELECT o.refs FROM objects o"
+	    " WHERE o.id = n.object_id" PROBE " ORDER BY 1";
 	static const char sql[] =
-	    "WITH l AS (SELECT o.id, n.refs, p.object_id IS NULL AS live"
-	    " FROM objects o"
-	    " JOIN LATERAL (SELECT refs FROM upload_needs"
-	    " WHERE upload_id = $1 AND object_id = o.id" PROBE " n ON true"
-	    " LEFT JOIN LATERAL (SELECT object_id FROM pending"
-	    " WHERE object_id = o.id" PROBE " p ON true"
-	    " WHERE o.id = ANY ($2) AND o.refs <> n.refs"
-	    " AND (p.object_id IS NOT NULL OR NOT o.refs @> n.refs)"
-	    " ORDER BY o.id FOR UPDATE OF o)"
-	    " UPDATE objects o SET refs = CASE WHEN l.live"
-	    " THEN ARRAY(SELECT DISTINCT r FROM unnest(o.refs || l.refs) r"
-	    " ORDER BY r) ELSE l.refs END"
-	    " FROM l WHERE o.id = l.id"
-	    " RETURNING CASE WHEN l.live THEN l.refs END";
-	int full = 0;
+	    "WITH l AS (SELECT o.id, o.refs AS old,"
+	    " o.id IN (SELECT unnest($2)) AS stored, n.refs AS ours,"
+	    " ARRAY(SELECT r FROM unnest(o.refs) r UNION"
+	    " SELECT r FROM unnest(n.refs) r JOIN objects a ON a.id = r"
+	    " WHERE " DB_ATTACHED(
+	        "a.kind") " ORDER BY r) AS more"
+	                  " FROM upload_needs n JOIN objects o ON o.id = "
+	                  "n.object_id"
+	                  " WHERE n.upload_id = $1 AND n.object_id = ANY ($3)"
+	                  " ORDER BY o.id FOR UPDATE OF o),"
+	                  " u AS (UPDATE objects o"
+	                  " SET refs = CASE WHEN l.stored THEN l.ours ELSE "
+	                  "l.more END"
+	                  " FROM l WHERE o.id = l.id AND l.old <> CASE"
+	                  " WHEN l.stored THEN l.ours ELSE l.more END)"
+	                  " SELECT DISTINCT r FROM l, unnest(l.more) r"
+	                  " WHERE NOT l.stored AND r <> ALL (l.old)";
+	int64_t upload = f->c->upload_id;
+	struct db_array ids;
 	PGresult *r;
+	int rc = 0;
 
-	if (db_exec(db, sql, PARAMS(P_I64(f->c->upload_id), P_ARRAY(&f->ids)),
-	        &r, e) != 0)
+	if (db_exec(db, find_sql, PARAMS(P_I64(upload), P_ARRAY(&f->ids)), &r,
+	        e) != 0)
 		return -1;
-	for (int i = 0; i < PQntuples(r) && !full; i++) {
-		size_t n;
-		int64_t *refs = row_i64s(r, i, 0, f->a, &n, &full);
-
-		for (size_t k = 0; k < n && !full; k++)
-			array_i64(extra, refs[k]);
-	}
+	array_init(&ids, DB_INT8S);
+	for (int i = 0; i < PQntuples(r); i++)
+		array_i64(&ids, row_i64(r, i, 0));
 	PQclear(r);
-	return full ? arena_full(f->a, e) : 0;
+	r = NULL;
+	if (ids.n > 0)
+		rc = db_exec(db, sql,
+		    PARAMS(P_I64(upload), P_ARRAY(&f->ids), P_ARRAY(&ids)), &r,
+		    e);
+	array_done(&ids);
+	for (int i = 0; r != NULL && i < PQntuples(r); i++)
+		array_i64(attached, row_i64(r, i, 0));
+	PQclear(r);
+	return rc;
 }
 
 /*
@@ -350,14 +475,15 @@ store(struct db *db, struct finish *f, struct err *e)
 	    "WITH s AS MATERIALIZED (SELECT s.*, p.auth_until,"
 	    " (SELECT size FROM contents c WHERE c.object_id = s.id"
 	    " AND p.auth_until IS NULL) AS was"
-	    " FROM unnest($1, $2, $3) s (id, size, sha256)"
+	    " FROM unnest($1, $2, $3, $4) s (id, size, sha256, sure)"
 	    " LEFT JOIN LATERAL (SELECT auth_until FROM pending"
 	    " WHERE object_id = s.id" PROBE " p ON true),"
 	    " t AS (DELETE FROM tombstones WHERE object_id = ANY ($1)),"
 	    " p AS (DELETE FROM pending WHERE object_id = ANY ($1)),"
 	    " c AS (INSERT INTO contents AS c"
 	    " (object_id, size, sha256, auth_until)"
-	    " SELECT id, size, sha256, coalesce(auth_until, '-infinity')"
+	    " SELECT id, size, sha256, CASE WHEN sure THEN '-infinity'"
+	    " ELSE coalesce(auth_until, '-infinity') END"
 	    " FROM s ORDER BY id ON CONFLICT (object_id) DO UPDATE"
 	    " SET size = excluded.size, sha256 = excluded.sha256,"
 	    " stored_at = excluded.stored_at,"
@@ -367,48 +493,61 @@ store(struct db *db, struct finish *f, struct err *e)
 	    " FROM s HAVING count(*) > 0";
 
 	return db_send(db, sql,
-	    PARAMS(P_ARRAY(&f->ids), P_ARRAY(&f->sizes), P_ARRAY(&f->hashes)),
+	    PARAMS(P_ARRAY(&f->ids), P_ARRAY(&f->sizes), P_ARRAY(&f->hashes),
+	        P_ARRAY(&f->sure)),
 	    e);
 }
 
 static int
-add_roots(
-    struct db *db, struct finish *f, struct db_array *extra, struct err *e)
+add_roots(struct db *db, struct finish *f, struct err *e)
 {
 	static const char sql[] =
-	    "INSERT INTO closures AS k (object_id, store_path, extra)"
-	    " SELECT object_id, store_path, ARRAY(SELECT DISTINCT r"
-	    " FROM unnest(extra || $2) r ORDER BY r)"
-	    " FROM upload_roots WHERE upload_id = $1 ORDER BY object_id"
+	    "INSERT INTO closures AS k (object_id, store_path, objects, bytes)"
+	    " SELECT r.object_id, r.store_path, u.objects, u.bytes"
+	    " FROM upload_roots r LEFT JOIN unnest($2, $3, $4)"
+	    " u (id, objects, bytes) ON u.id = r.object_id"
+	    " WHERE r.upload_id = $1 ORDER BY r.object_id"
 	    " ON CONFLICT (object_id) DO UPDATE SET updated_at = now(),"
-	    " seq = excluded.seq,"
-	    " extra = CASE WHEN k.extra @> excluded.extra THEN k.extra"
-	    " ELSE ARRAY(SELECT DISTINCT r"
-	    " FROM unnest(k.extra || excluded.extra) r ORDER BY r) END";
+	    " seq = excluded.seq, objects = excluded.objects,"
+	    " bytes = excluded.bytes";
+	struct db_array ids, objects, bytes;
+	int rc;
 
-	return db_send(
-	    db, sql, PARAMS(P_I64(f->c->upload_id), P_ARRAY(extra)), e);
+	array_init(&ids, DB_INT8S);
+	array_init(&objects, DB_INT8S);
+	array_init(&bytes, DB_INT8S);
+	rc = commit_measure(db, f->c->upload_id, &ids, &objects, &bytes, e);
+	if (rc == 0)
+		rc = db_send(db, sql,
+		    PARAMS(P_I64(f->c->upload_id), P_ARRAY(&ids),
+		        P_ARRAY(&objects), P_ARRAY(&bytes)),
+		    e);
+	array_done(&ids);
+	array_done(&objects);
+	array_done(&bytes);
+	return rc;
 }
 
 static int
 finish_open(struct db *db, struct finish *f, struct err *e)
 {
 	static const char gained_sql[] =
-	    "UPDATE uploads SET narinfos = $2, gained = gained || $3"
+	    "UPDATE uploads SET narinfos = $2, gained = gained || $3 || $4"
 	    " WHERE id = $1";
-	struct db_array extra;
+	struct db_array attached;
 	int64_t id = f->c->upload_id;
 	int rc = -1;
 
-	array_init(&extra, DB_INT8S);
-	if (lock_rows(db, f, e) == 0 && check_needs(db, f, e) == 0 &&
-	    set_refs(db, f, &extra, e) == 0 && store(db, f, e) == 0 &&
-	    add_roots(db, f, &extra, e) == 0 &&
+	array_init(&attached, DB_INT8S);
+	if (lock_rows(db, f, e) == 0 && check_writer(db, f, e) == 0 &&
+	    check_needs(db, f, e) == 0 && set_refs(db, f, &attached, e) == 0 &&
+	    store(db, f, e) == 0 && add_roots(db, f, e) == 0 &&
 	    db_send(db, gained_sql,
-	        PARAMS(P_I64(id), P_I64(f->c->npaths), P_ARRAY(&f->ids)),
+	        PARAMS(P_I64(id), P_I64(f->c->npaths), P_ARRAY(&f->ids),
+	            P_ARRAY(&attached)),
 	        e) == 0)
 		rc = upload_end(db, id, "committed", e);
-	array_done(&extra);
+	array_done(&attached);
 	return rc;
 }
 
@@ -430,11 +569,13 @@ finish(struct db *db, void *ctx, struct err *e)
 }
 
 static void
-add_stored(struct finish *f, int64_t id, int64_t size, const uint8_t sha256[32])
+add_stored(struct finish *f, int64_t id, int64_t size, const uint8_t sha256[32],
+    int sure)
 {
 	array_i64(&f->ids, id);
 	array_i64(&f->sizes, size);
 	array_bytes(&f->hashes, sha256, 32);
+	array_bool(&f->sure, sure);
 	f->stored[f->nstored++] = id;
 }
 
@@ -448,19 +589,21 @@ commit_finish(struct db *db, const struct commit *c, struct arena *a,
 	array_init(&f.ids, DB_INT8S);
 	array_init(&f.sizes, DB_INT8S);
 	array_init(&f.hashes, DB_BYTEAS);
+	array_init(&f.sure, DB_BOOLS);
 	f.stored = xcalloc(c->nobjects + c->npaths, sizeof *f.stored);
 	for (size_t i = 0; i < c->nobjects; i++)
 		if (c->objects[i].written)
 			add_stored(&f, c->objects[i].id, c->objects[i].size,
-			    c->objects[i].sha256);
+			    c->objects[i].sha256, 0);
 	for (size_t i = 0; i < c->npaths; i++)
-		add_stored(
-		    &f, c->paths[i].id, c->paths[i].size, c->paths[i].sha256);
-	qsort(f.stored, f.nstored, sizeof *f.stored, id_order);
+		add_stored(&f, c->paths[i].id, c->paths[i].size,
+		    c->paths[i].sha256, !c->paths[i].unsure);
+	qsort(f.stored, f.nstored, sizeof *f.stored, i64_order);
 	rc = db_transaction(db, DB_READ_COMMITTED, finish, &f, e);
 	array_done(&f.ids);
 	array_done(&f.sizes);
 	array_done(&f.hashes);
+	array_done(&f.sure);
 	free(f.stored);
 	if (f.nmissing > 0) {
 		*missing = f.missing;

@@ -51,6 +51,9 @@ struct commit_path {
 	/* To be filled by the caller before commit_finish: what was stored. */
 	int64_t size;
 	uint8_t sha256[32];
+	/* A write of it may still be under way, though its answer was lost. Set
+	 * by commit_publish for earlier tries, and by the caller for its own. */
+	int unsure;
 };
 
 struct commit {
@@ -69,10 +72,30 @@ int commit_load(struct db *db, const char *token, const char *owner,
     int64_t lease_us, struct arena *a, struct commit *out, struct err *e);
 
 /*
+ * Rule R9: one upload at a time writes a narinfo. Two that push one store path
+ * with different contents would otherwise leave the text of the last writer in
+ * the bucket, whichever of them commits.
+ *
+ * Claims all narinfos of c for COMMIT_LATE_MS, or none of them. The caller's
+ * writes must end within COMMIT_WRITE_MS of the call, which may be repeated; what
+ * S3 has been sent by then has arrived, or never will, after COMMIT_LATE_MS.
+ */
+#define COMMIT_WRITE_MS 30000
+#define COMMIT_LATE_MS  45000
+enum commit_claim {
+	COMMIT_CLAIMED,
+	COMMIT_BUSY,   /* another upload is writing one: to be asked again */
+	COMMIT_CHANGED /* one is live by now: c is to be loaded again */
+};
+int commit_publish(
+    struct db *db, struct commit *c, enum commit_claim *out, struct err *e);
+
+/*
  * Makes it live, in one transaction: re-checks that the upload is open and that
  * everything it needs is live or in c and written (ERR_CONFLICT, and *missing
- * gets the keys, otherwise), records contents, refreshes or adds the roots, ends
- * the upload. Rows are locked in the order of ids. Idempotent.
+ * gets the keys, otherwise), that it is still the one writer of its narinfos
+ * (else ERR_UNAVAILABLE: to be begun again), records contents, refreshes or adds
+ * the roots, ends the upload. Rows are locked in the order of ids. Idempotent.
  */
 int commit_finish(struct db *db, const struct commit *c, struct arena *a,
     const char ***missing, size_t *nmissing, struct err *e);

@@ -38,7 +38,6 @@ struct db {
 	int again;      /* the error is one that another try may not meet */
 	int lost;       /* the error is that conn was lost */
 	int gc_lock;    /* conn holds it: another one would not */
-	int64_t sweep;
 };
 
 struct db *
@@ -79,12 +78,6 @@ int
 db_in_transaction(const struct db *db)
 {
 	return db->in_transaction;
-}
-
-int64_t *
-db_sweep(struct db *db)
-{
-	return &db->sweep;
 }
 
 /* ---- errors ---- */
@@ -762,6 +755,24 @@ db_query(struct db *db, const char *sql, const struct db_param *params,
 }
 
 /* ---- locks ---- */
+
+int
+db_lazy(struct db *db, struct err *e)
+{
+	if (!db_in_transaction(db))
+		err_die("a lazy commit outside of a transaction");
+	return db_send(db,
+	    "SELECT set_config('synchronous_commit', 'off', true)", P_NONE, e);
+}
+
+int
+db_flush(struct db *db, struct err *e)
+{
+	/* Only a transaction that wrote something waits for its record, which
+	 * is behind those of all others: a number alone is not enough. */
+	return db_query(db, "SELECT pg_logical_emit_message(true, 'niks3', '')",
+	    P_NONE, NULL, e);
+}
 
 int
 db_roots_shared(struct db *db, struct err *e)

@@ -4,7 +4,7 @@
  *
  * A struct db is one connection and belongs to one thread at a time. It
  * reconnects by itself between transactions, prepares each statement once, and
- * bounds every wait by the deadline of db_begin or db_get (also as
+ * bounds every wait by the deadline of db_open, db_deadline or db_get (also as
  * statement_timeout).
  *
  * Errors: ERR_UNAVAILABLE (no connection, or it was lost; what a transaction did

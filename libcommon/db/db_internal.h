@@ -74,6 +74,7 @@ struct db_array {
 void array_init(struct db_array *a, enum db_type type);
 void array_done(struct db_array *a);
 void array_i64(struct db_array *a, int64_t v);
+void array_i64s(struct db_array *a, const int64_t *v, size_t n);
 void array_bool(struct db_array *a, int v);
 void array_bytes(struct db_array *a, const void *p, size_t n);
 void array_text(struct db_array *a, const char *s); /* NULL is SQL's */
@@ -105,14 +106,20 @@ int db_copy_out(struct db *db, const char *sql,
     int (*row)(void *ctx, const uint8_t *p, size_t len, struct err *e),
     void *ctx, struct err *e);
 
+/*
+ * The commit of the transaction that is open need not wait for the disk. For
+ * what is simply done again when a crash of the database takes it back; a later
+ * commit that waits makes it last as well.
+ */
+int db_lazy(struct db *db, struct err *e);
+/* Waits for the disk: all that was committed before lasts. */
+int db_flush(struct db *db, struct err *e);
 /* Somebody else was faster: the whole transaction is to be done again. Fills e
  * with ERR_CONFLICT. */
 int db_again(struct db *db, struct err *e, const char *what);
 int db_in_transaction(const struct db *db);
 /* The bound that db_deadline set. */
 deadline_t db_until(const struct db *db);
-/* See reap_leftover: when its present sweep began, by the database's clock. */
-int64_t *db_sweep(struct db *db);
 
 /*
  * At the end of a subquery (EXISTS, or LATERAL): it is to be run for each row,
@@ -153,10 +160,15 @@ get_i64(const uint8_t *p)
 
 /* ---- shared by the nouns ---- */
 
+/* Of int64_t, ascending: for qsort and bsearch. */
+int i64_order(const void *a, const void *b);
+
 #define DB_ROOTS_MS 2000 /* how long a batch waits for the roots lock */
 /* The order in which objects are deleted: narinfos before what they name. */
 #define DB_RANK(kind) "CASE " kind " WHEN 1 THEN 1 WHEN 2 THEN 3 ELSE 2 END"
 #define DB_RANKS      3
+/* Of a kind: it hangs on a narinfo whose own text does not name it. */
+#define DB_ATTACHED(kind) "(" kind " NOT IN (1, 2))"
 
 enum upload_state {
 	UPLOAD_OPEN,
@@ -176,6 +188,12 @@ int upload_closed(enum upload_state state, struct err *e);
 /* Ends an upload in that state: all rows that hang on it go, but those of its
  * multipart uploads. */
 int upload_end(struct db *db, int64_t id, const char *state, struct err *e);
+
+/* Of each root of an upload, in the order of ids: how many objects it needs and
+ * their stored bytes. The last two may get fewer than there are roots: the
+ * others are not known. */
+int commit_measure(struct db *db, int64_t upload, struct db_array *ids,
+    struct db_array *objects, struct db_array *bytes, struct err *e);
 
 /* ---- the pool's view of a connection ---- */
 

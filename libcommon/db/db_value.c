@@ -87,6 +87,21 @@ array_i64(struct db_array *a, int64_t v)
 }
 
 void
+array_i64s(struct db_array *a, const int64_t *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		array_i64(a, v[i]);
+}
+
+int
+i64_order(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void
 array_bool(struct db_array *a, int v)
 {
 	append(a, v ? "\1" : "", 1);

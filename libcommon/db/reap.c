@@ -1,178 +1,68 @@
 #include "reap.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../core/arena.h"
 #include "db_internal.h"
+#include "gcruns.h"
 
-#define UPLOADS_MAX  100  /* ended by one call */
-#define CLOSURES_MAX 1000 /* deleted by one call */
+/* A time that is given in microseconds. */
+#define AT(us)  "'epoch'::timestamptz + " us " * interval '1 microsecond'"
 
-/* ---- roots that run out ---- */
+#define SLICE   250 /* objects under the roots lock at once */
+#define SCRATCH ((size_t)4 << 20)
 
-struct expire {
-	int64_t older_than_us;
-	uint64_t n;
-};
+int
+reap_clock(struct db *db, int64_t *now_us, struct err *e)
+{
+	PGresult *r;
 
-/* One upload a transaction: it may have very many rows. */
-static int
-expire_upload(struct db *db, void *ctx, struct err *e)
+	if (db_query(db,
+	        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)"
+	        "::bigint",
+	        P_NONE, &r, e) != 0)
+		return err_prefix(e, "clock of the database");
+	*now_us = row_i64(r, 0, 0);
+	PQclear(r);
+	return 0;
+}
+
+int
+reap_due(struct db *db, int64_t until_us, int64_t *objects, int64_t *bytes,
+    struct err *e)
 {
 	static const char sql[] =
-	    "SELECT id FROM uploads WHERE state = 'open'"
-	    " AND lease_until <= now() - $1 * interval '1 microsecond'"
-	    " ORDER BY lease_until LIMIT 1 FOR UPDATE SKIP LOCKED";
-	struct expire *x = ctx;
+	    "SELECT count(*), coalesce(sum((SELECT size FROM contents c"
+	    " WHERE c.object_id = t.object_id)), 0)::bigint"
+	    " FROM tombstones t WHERE claim IS NULL"
+	    " AND first_at <= " AT("$1");
+	PGresult *r;
+
+	if (db_query(db, sql, PARAMS(P_I64(until_us)), &r, e) != 0)
+		return err_prefix(e, "count tombstones");
+	*objects = row_i64(r, 0, 0);
+	*bytes = row_i64(r, 0, 1);
+	PQclear(r);
+	return 0;
+}
+
+int
+reap_object_id(struct db *db, const char *key, int64_t *id, struct err *e)
+{
 	PGresult *r;
 	int rc = 0;
 
-	x->n = 0;
-	if (db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
-	    db_exec(db, sql, PARAMS(P_I64(x->older_than_us)), &r, e) != 0)
-		return -1;
-	if (PQntuples(r) > 0) {
-		x->n = 1;
-		rc = upload_end(db, row_i64(r, 0, 0), "expired", e);
-	}
+	if (db_query(db, "SELECT id FROM objects WHERE key = $1 COLLATE \"C\"",
+	        PARAMS(P_TEXT(key)), &r, e) != 0)
+		return err_prefix(e, "look up %s", key);
+	if (PQntuples(r) > 0)
+		*id = row_i64(r, 0, 0);
+	else
+		rc = err_set(e, ERR_NOT_FOUND, "%s is not in the cache", key);
 	PQclear(r);
 	return rc;
-}
-
-int
-reap_uploads(struct db *db, int64_t older_than_us, uint64_t *n, struct err *e)
-{
-	struct expire x = { .older_than_us = older_than_us, .n = 1 };
-	uint64_t ended = 0;
-
-	while (x.n > 0 && ended < UPLOADS_MAX) {
-		if (db_transaction(
-		        db, DB_READ_COMMITTED, expire_upload, &x, e) != 0)
-			return err_prefix(e, "end old uploads");
-		ended += x.n;
-	}
-	*n = ended;
-	return 0;
-}
-
-/* closures_present refreshes without the lock: the time is looked at again in
- * the row that is deleted. */
-static int
-expire_closures(struct db *db, void *ctx, struct err *e)
-{
-	static const char sql[] =
-	    "DELETE FROM closures WHERE object_id IN ("
-	    "SELECT object_id FROM closures c"
-	    " WHERE updated_at <= now() - $1 * interval '1 microsecond'"
-	    " AND NOT EXISTS (SELECT FROM pins p"
-	    " WHERE p.object_id = c.object_id)"
-	    " ORDER BY updated_at LIMIT $2)"
-	    " AND updated_at <= now() - $1 * interval '1 microsecond'";
-	struct expire *x = ctx;
-	PGresult *r;
-
-	if (db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
-	    db_exec(db, sql,
-	        PARAMS(P_I64(x->older_than_us), P_I64(CLOSURES_MAX)), &r,
-	        e) != 0)
-		return -1;
-	x->n = rows_affected(r);
-	PQclear(r);
-	return 0;
-}
-
-int
-reap_closures(struct db *db, int64_t older_than_us, uint64_t *n, struct err *e)
-{
-	struct expire x = { .older_than_us = older_than_us };
-
-	if (db_transaction(db, DB_READ_COMMITTED, expire_closures, &x, e) != 0)
-		return err_prefix(e, "delete old closures");
-	*n = x.n;
-	return 0;
-}
-
-static int
-history(struct db *db, void *ctx, struct err *e)
-{
-	static const char *const sql[] = {
-		"DELETE FROM uploads u WHERE state <> 'open'"
-		" AND ended_at <= now() - interval '1 day'"
-		" AND NOT EXISTS (SELECT FROM multiparts m"
-		" WHERE m.upload_id = u.id)",
-		"WITH d AS (DELETE FROM stat_deltas RETURNING objects, bytes)"
-		" INSERT INTO stat_deltas (objects, bytes)"
-		" SELECT sum(objects), sum(bytes) FROM d HAVING count(*) > 0",
-	};
-
-	(void)ctx;
-	for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++)
-		if (db_send(db, sql[i], P_NONE, e) != 0)
-			return -1;
-	return 0;
-}
-
-int
-reap_history(struct db *db, struct err *e)
-{
-	if (db_transaction(db, DB_READ_COMMITTED, history, NULL, e) != 0)
-		return err_prefix(e, "forget old uploads");
-	return 0;
-}
-
-/* ---- multipart uploads ---- */
-
-int
-reap_multiparts(struct db *db, struct arena *a, struct reap_multipart **out,
-    size_t *n, struct err *e)
-{
-	static const char sql[] =
-	    "SELECT m.id, m.key, m.s3_id FROM multiparts m"
-	    " WHERE NOT EXISTS (SELECT FROM uploads u"
-	    " WHERE u.id = m.upload_id AND u.state = 'open')"
-	    " ORDER BY m.id LIMIT $1";
-	struct reap_multipart *all;
-	int full = 0;
-	PGresult *r;
-
-	if (db_query(db, sql, PARAMS(P_I64(REAP_BATCH)), &r, e) != 0)
-		return err_prefix(e, "multipart uploads that ended");
-	all = arena_array(a, PQntuples(r), sizeof *all);
-	for (int i = 0; all != NULL && i < PQntuples(r); i++) {
-		all[i].id = row_i64(r, i, 0);
-		all[i].key = row_text(r, i, 1, a, &full);
-		all[i].s3_id = row_text(r, i, 2, a, &full);
-	}
-	if (all != NULL && !full) {
-		*out = all;
-		*n = PQntuples(r);
-	}
-	PQclear(r);
-	return all == NULL || full ? arena_full(a, e) : 0;
-}
-
-int
-reap_multipart_done(struct db *db, int64_t id, struct err *e)
-{
-	return db_query(db, "DELETE FROM multiparts WHERE id = $1",
-	    PARAMS(P_I64(id)), NULL, e);
-}
-
-int
-reap_multipart_orphan(struct db *db, const char *key, const char *s3_id,
-    int *orphan, struct err *e)
-{
-	static const char sql[] =
-	    "SELECT NOT EXISTS (SELECT FROM multiparts m"
-	    " JOIN uploads u ON u.id = m.upload_id AND u.state = 'open'"
-	    " WHERE m.key = $1 AND (m.s3_id = $2 OR m.s3_id IS NULL))";
-	PGresult *r;
-
-	if (db_query(db, sql, PARAMS(P_TEXT(key), P_TEXT(s3_id)), &r, e) != 0)
-		return err_prefix(e, "owner of a multipart upload");
-	*orphan = row_i64(r, 0, 0);
-	PQclear(r);
-	return 0;
 }
 
 /* ---- claims ---- */
@@ -180,27 +70,47 @@ reap_multipart_orphan(struct db *db, const char *key, const char *s3_id,
 struct claim {
 	const char *find_sql; /* candidates behind the cursor, without a lock */
 	const char *claim_sql; /* with all checks done again */
-	int64_t run, grace_us;
+	int64_t run, until_us;
 	struct reap_cursor at;
 	struct arena *a;
-	struct reap_object *out;
+	struct arena *scratch;     /* of the candidates */
+	struct reap_object *found; /* those, in the order of ids */
+	size_t nfound;
+	struct db_array ids; /* of some of those */
+	PGresult *claimed;
+	struct reap_object *out; /* claimed */
 	size_t n;
-	struct db_array ids; /* the candidates */
 };
 
-static int
-read_objects(const PGresult *r, struct claim *c, struct err *e)
+static struct reap_object
+read_object(const PGresult *r, int row, struct arena *a, int *full)
 {
-	int full = 0;
+	return (struct reap_object){
+		.id = row_i64(r, row, 0),
+		.key = row_text(r, row, 1, a, full),
+		.size = row_i64(r, row, 2),
+	};
+}
 
-	c->n = PQntuples(r);
-	c->out = arena_array(c->a, c->n, sizeof *c->out);
-	for (size_t i = 0; c->out != NULL && i < c->n; i++) {
-		c->out[i].id = row_i64(r, i, 0);
-		c->out[i].key = row_text(r, i, 1, c->a, &full);
-		c->out[i].size = row_i64(r, i, 2);
+/* Those of the candidates that were claimed; both are in the order of ids. */
+static int
+add_claimed(const PGresult *r, struct claim *c, struct err *e)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < PQntuples(r); i++) {
+		struct reap_object *o = &c->out[c->n];
+
+		while (c->found[at].id != row_i64(r, i, 0))
+			at++;
+		*o = c->found[at];
+		o->claimed_us = row_i64(r, i, 1);
+		o->run = c->run;
+		if ((o->key = arena_str(c->a, o->key)) == NULL)
+			return arena_full(c->a, e);
+		c->n++;
 	}
-	return c->out == NULL || full ? arena_full(c->a, e) : 0;
+	return 0;
 }
 
 /* Rule R4: what is claimed is checked by the statement that claims it. */
@@ -208,56 +118,99 @@ static int
 claim(struct db *db, void *ctx, struct err *e)
 {
 	struct claim *c = ctx;
-	PGresult *r;
-	int rc;
 
-	if (db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
-	    db_exec(db, c->claim_sql,
-	        PARAMS(P_ARRAY(&c->ids), P_I64(c->run), P_I64(c->grace_us)), &r,
-	        e) != 0)
-		return -1;
-	rc = read_objects(r, c, e);
-	PQclear(r);
-	return rc;
+	PQclear(c->claimed); /* of a try before */
+	c->claimed = NULL;
+	return db_lazy(db, e) != 0 ||
+	        db_roots_exclusive(db, DB_ROOTS_MS, e) != 0
+	    ? -1
+	    : db_exec(db, c->claim_sql,
+	          PARAMS(P_ARRAY(&c->ids), P_I64(c->run), P_I64(c->until_us),
+	              P_I64(c->at.rank)),
+	          &c->claimed, e);
 }
 
-/* Moves the cursor over the next candidates, which are of one rank: a bucket
- * deletes those of one batch in any order. */
+/* All candidates, some at a time: uploads that begin or commit wait for the
+ * lock. */
 static int
-find(struct db *db, struct claim *c, struct err *e)
+claim_found(struct db *db, struct claim *c, int64_t from, struct err *e)
 {
-	PGresult *r;
-	int n = 0;
+	int rc = 0;
 
-	if (db_query(db, c->find_sql,
-	        PARAMS(P_I64(c->at.rank), P_I64(c->at.id), P_I64(REAP_BATCH),
-	            P_I64(c->grace_us)),
-	        &r, e) != 0)
-		return -1;
-	while (n < PQntuples(r) && row_i64(r, n, 0) == row_i64(r, 0, 0))
-		array_i64(&c->ids, row_i64(r, n++, 1));
-	if (n > 0) {
-		c->at.rank = row_i64(r, n - 1, 0);
-		c->at.id = row_i64(r, n - 1, 1);
+	if (c->out == NULL &&
+	    (c->out = arena_array(c->a, REAP_BATCH, sizeof *c->out)) == NULL)
+		return arena_full(c->a, e);
+	for (size_t i = 0; i < c->nfound && rc == 0; i += SLICE) {
+		array_init(&c->ids, DB_INT8S);
+		for (size_t k = i; k < c->nfound && k < i + SLICE; k++)
+			array_i64(&c->ids, c->found[k].id);
+		rc = db_transaction(db, DB_READ_COMMITTED, claim, c, e);
+		array_done(&c->ids);
+		if (rc == 0)
+			rc = add_claimed(c->claimed, c, e);
+		PQclear(c->claimed);
+		c->claimed = NULL;
 	}
-	PQclear(r);
+	if (rc == 0 || c->n == 0)
+		return rc;
+	/* Those that were claimed are deleted, before the others are tried
+	 * again. */
+	err_clear(e);
+	c->at.id = from;
 	return 0;
 }
 
-/* The next batch of which something could be claimed. */
+/* Takes the candidates of the cursor's rank; *more gets 0 at its end. */
+static int
+take(struct db *db, struct claim *c, int *more, struct err *e)
+{
+	int full = 0;
+	PGresult *r;
+
+	if (db_query(db, c->find_sql,
+	        PARAMS(P_I64(c->at.rank), P_I64(c->at.id), P_I64(REAP_BATCH),
+	            P_I64(c->until_us)),
+	        &r, e) != 0)
+		return -1;
+	c->nfound = 0;
+	c->found = arena_array(c->scratch, PQntuples(r), sizeof *c->found);
+	for (int i = 0; c->found != NULL && i < PQntuples(r); i++) {
+		struct reap_object o = read_object(r, i, c->scratch, &full);
+
+		c->at.id = o.id;
+		c->found[c->nfound++] = o;
+	}
+	*more = PQntuples(r) > 0;
+	PQclear(r);
+	return c->found == NULL || full ? arena_full(c->scratch, e) : 0;
+}
+
+static void
+next_rank(struct reap_cursor *at)
+{
+	at->rank++;
+	at->id = 0;
+}
+
+/* The next batch of which something could be claimed; none at the end. */
 static int
 claim_next(struct db *db, struct claim *c, struct err *e)
 {
-	int rc, more;
+	int rc = 0, more;
 
-	do {
-		array_init(&c->ids, DB_INT8S);
-		rc = find(db, c, e);
-		more = c->ids.n > 0;
-		if (rc == 0 && more)
-			rc = db_transaction(db, DB_READ_COMMITTED, claim, c, e);
-		array_done(&c->ids);
-	} while (rc == 0 && more && c->n == 0);
+	if (c->at.rank == 0)
+		next_rank(&c->at);
+	while (rc == 0 && c->n == 0 && c->at.rank <= DB_RANKS) {
+		int64_t from = c->at.id;
+
+		arena_reset(c->scratch);
+		rc = take(db, c, &more, e);
+		if (rc == 0)
+			rc = claim_found(db, c, from, e);
+		/* What was claimed is deleted before the next rank begins. */
+		if (rc == 0 && !more && c->n == 0)
+			next_rank(&c->at);
+	}
 	return rc;
 }
 
@@ -270,55 +223,104 @@ claim_next(struct db *db, struct claim *c, struct err *e)
 	" AND NOT EXISTS (SELECT FROM upload_needs n" \
 	" WHERE n.object_id = " id PROBE              \
 	" AND NOT EXISTS (SELECT FROM closures k"     \
-	" WHERE k.object_id = " id PROBE              \
-	" AND NOT EXISTS (SELECT FROM closures k"     \
-	" WHERE k.extra <> '{}' AND k.extra @> ARRAY[" id "]" PROBE
-/* What is told of the claimed ones, t. */
-#define CLAIMED                                                          \
-	" SELECT t.object_id, o.key,"                                    \
-	" (SELECT size FROM contents c WHERE c.object_id = t.object_id)" \
-	" FROM t JOIN LATERAL (SELECT key FROM objects"                  \
-	" WHERE id = t.object_id" PROBE " o ON true ORDER BY t.object_id"
-
-/* clang-format off */
-static const char due_sql[] =
-    "SELECT t.rank, t.object_id FROM tombstones t WHERE t.claim IS NULL"
-    " AND (t.rank, t.object_id) > ($1, $2)"
-    " AND t.first_at <= now() - $4 * interval '1 microsecond'"
-    " ORDER BY t.rank, t.object_id LIMIT $3";
-static const char claim_sql[] =
-    "WITH t AS (UPDATE tombstones t"
-    " SET claim = $2, claimed_at = clock_timestamp()"
-    " WHERE t.object_id = ANY ($1) AND t.claim IS NULL"
-    " AND t.first_at <= now() - $3 * interval '1 microsecond'"
-    UNNEEDED("t.object_id")
-    " RETURNING t.object_id)" CLAIMED;
-
+	" WHERE k.object_id = " id PROBE
+/*
+ * Rule R10, for all but narinfos: a narinfo that may be in the bucket names it.
+ * That is one whose delete was asked for (it keeps the time of its claim when it
+ * was refused), and one that was, or is, or is to be written (pending, with a
+ * writer). $1 are the candidates, $4 is their rank.
+ */
+#define UNNAMED(id)                                                  \
+	" AND ($4 = 1 OR " id " <> ALL (ARRAY(SELECT unnest(o.refs)" \
+	" FROM objects o WHERE o.kind = 1 AND o.refs && $1"          \
+	" AND o.id = ANY (ARRAY(SELECT object_id FROM tombstones"    \
+	" WHERE claimed_at IS NOT NULL AND rank = 1 UNION ALL"       \
+	" SELECT object_id FROM pending WHERE writer IS NOT NULL)))))"
+/* A time as microseconds. */
+#define US(at) "(extract(epoch FROM " at ") * 1000000)::bigint"
+/* What is told of a candidate, whose id is that. */
+#define TELL(id)                                                     \
+	" " id ", (SELECT key FROM objects o WHERE o.id = " id PROBE \
+	", (SELECT size FROM contents c WHERE c.object_id = " id PROBE
 /* What was deleted already waits until nobody may write it any more. */
 #define AGAIN " AND (NOT p.swept OR p.auth_until <= now())"
 
+/* clang-format off */
+static const char due_sql[] =
+    "SELECT" TELL("t.object_id") " FROM tombstones t"
+    " WHERE rank = $1 AND object_id > $2 AND claim IS NULL"
+    " AND first_at <= " AT("$4") " ORDER BY object_id LIMIT $3";
+
 static const char rolled_back_sql[] =
-    "SELECT $1, p.object_id FROM pending p WHERE p.object_id > $2" AGAIN
+    "SELECT" TELL("p.object_id") " FROM pending p"
+    " WHERE p.object_id > $2" AGAIN
     " AND (SELECT " DB_RANK("o.kind") " FROM objects o"
     " WHERE o.id = p.object_id) = $1"
     " AND NOT EXISTS (SELECT FROM tombstones t"
     " WHERE t.object_id = p.object_id" PROBE
     " AND NOT EXISTS (SELECT FROM upload_needs n"
     " WHERE n.object_id = p.object_id" PROBE
-    " ORDER BY p.object_id LIMIT $3";
+    " AND $4 >= 0 ORDER BY p.object_id LIMIT $3";
+
+static const char claim_sql[] =
+    "WITH t AS (UPDATE tombstones t"
+    " SET claim = $2, claimed_at = statement_timestamp()"
+    " WHERE t.object_id = ANY ($1) AND t.claim IS NULL"
+    " AND t.first_at <= " AT("$3")
+    UNNEEDED("t.object_id") UNNAMED("t.object_id")
+    " RETURNING t.object_id, t.claimed_at)"
+    " SELECT object_id, " US("claimed_at") " FROM t ORDER BY object_id";
+
+/* Its parameters are those of the other, but pending objects have no time. */
 static const char claim_pending_sql[] =
-    "WITH t AS (INSERT INTO tombstones"
+    "WITH t AS (INSERT INTO tombstones AS t"
     " (object_id, first_at, rank, claim, claimed_at)"
-    " SELECT p.object_id, now(), (SELECT " DB_RANK("o.kind")
-    " FROM objects o WHERE o.id = p.object_id), $2, clock_timestamp()"
-    " FROM pending p WHERE p.object_id = ANY ($1)" AGAIN
-    UNNEEDED("p.object_id")
+    " SELECT p.object_id, now(), $4, $2, statement_timestamp()"
+    " FROM pending p WHERE p.object_id = ANY ($1) AND $3 >= 0" AGAIN
+    UNNEEDED("p.object_id") UNNAMED("p.object_id")
     " ORDER BY p.object_id ON CONFLICT DO NOTHING"
-    " RETURNING object_id)" CLAIMED;
+    " RETURNING t.object_id, t.claimed_at)"
+    " SELECT object_id, " US("claimed_at") " FROM t ORDER BY object_id";
+
+/* What is found is claimed anew: its time tells that it was found. */
+static const char leftover_sql[] =
+    "WITH t AS (UPDATE tombstones t"
+    " SET claim = CASE WHEN $1 > 0 THEN $1 ELSE claim END,"
+    " claimed_at = statement_timestamp()"
+    " WHERE t.object_id = ANY (ARRAY(SELECT object_id FROM tombstones"
+    " WHERE claim IS NOT NULL AND claimed_at <= " AT("$2")
+    " ORDER BY rank, object_id LIMIT $3))"
+    " RETURNING t.object_id, t.claimed_at, t.claim)"
+    " SELECT" TELL("t.object_id") ", " US("claimed_at") ", claim"
+    " FROM t ORDER BY claim";
 /* clang-format on */
 
+static int
+claim_batch(struct db *db, struct claim *c, struct reap_cursor *after,
+    struct reap_object **out, size_t *n, struct err *e)
+{
+	struct reap_cursor was = *after;
+	int rc;
+
+	c->at = *after;
+	c->scratch = arena_new(SCRATCH);
+	rc = claim_next(db, c, e);
+	arena_free(c->scratch);
+	*after = c->at;
+	/* The disk is waited for once, and not under the lock. */
+	if (rc == 0 && c->n > 0)
+		rc = db_flush(db, e);
+	if (rc != 0) {
+		*after = was; /* to be tried again */
+		return -1;
+	}
+	*out = c->out;
+	*n = c->n;
+	return 0;
+}
+
 int
-reap_claim(struct db *db, int64_t run, int64_t grace_us,
+reap_claim(struct db *db, int64_t run, int64_t until_us,
     struct reap_cursor *after, struct arena *a, struct reap_object **out,
     size_t *n, struct err *e)
 {
@@ -326,16 +328,12 @@ reap_claim(struct db *db, int64_t run, int64_t grace_us,
 		.find_sql = due_sql,
 		.claim_sql = claim_sql,
 		.run = run,
-		.grace_us = grace_us,
-		.at = *after,
+		.until_us = until_us,
 		.a = a,
 	};
 
-	if (claim_next(db, &c, e) != 0)
+	if (claim_batch(db, &c, after, out, n, e) != 0)
 		return err_prefix(e, "claim tombstones");
-	*after = c.at;
-	*out = c.out;
-	*n = c.n;
 	return 0;
 }
 
@@ -347,151 +345,208 @@ reap_claim_pending(struct db *db, int64_t run, struct reap_cursor *after,
 		.find_sql = rolled_back_sql,
 		.claim_sql = claim_pending_sql,
 		.run = run,
-		.at = *after,
 		.a = a,
 	};
 
-	if (c.at.rank == 0)
-		c.at.rank = 1;
-	for (;;) {
-		if (claim_next(db, &c, e) != 0)
-			return err_prefix(e, "claim what was rolled back");
-		if (c.n > 0 || c.at.rank == DB_RANKS)
-			break;
-		c.at = (struct reap_cursor){ .rank = c.at.rank + 1 };
-	}
-	*after = c.at;
-	*out = c.out;
-	*n = c.n;
+	if (claim_batch(db, &c, after, out, n, e) != 0)
+		return err_prefix(e, "claim what was rolled back");
 	return 0;
 }
 
-/*
- * What is found is claimed anew: its time tells that this sweep had it. A sweep
- * begins with the first call and ends with the one that finds nothing more.
- */
+struct leftover {
+	int64_t run, until_us;
+	PGresult *claimed;
+};
+
+static int
+claim_leftover(struct db *db, void *ctx, struct err *e)
+{
+	struct leftover *l = ctx;
+
+	PQclear(l->claimed); /* of a try before */
+	l->claimed = NULL;
+	if (db_lazy(db, e) != 0 || db_roots_exclusive(db, DB_ROOTS_MS, e) != 0)
+		return -1;
+	return db_exec(db, leftover_sql,
+	    PARAMS(P_I64(l->run), P_I64(l->until_us), P_I64(REAP_BATCH)),
+	    &l->claimed, e);
+}
+
 int
-reap_leftover(struct db *db, int64_t run, int64_t age_us, struct arena *a,
+reap_leftover(struct db *db, int64_t run, int64_t until_us, struct arena *a,
     struct reap_object **out, size_t *n, struct err *e)
 {
-	static const char now_sql[] =
-	    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-	static const char sql[] =
-	    "WITH t AS (UPDATE tombstones t"
-	    " SET claim = $1, claimed_at = clock_timestamp()"
-	    " WHERE t.object_id IN (SELECT object_id FROM tombstones"
-	    " WHERE claim IS NOT NULL AND claimed_at <="
-	    " 'epoch'::timestamptz + $2 * interval '1 microsecond'"
-	    " ORDER BY rank, object_id LIMIT $3) RETURNING "
-	    "t.object_id)" CLAIMED;
-	struct claim c = { .a = a };
-	int64_t *sweep = db_sweep(db);
-	PGresult *r;
-	int rc;
+	struct leftover l = { .run = run, .until_us = until_us };
+	struct reap_object *all;
+	int full = 0;
 
-	if (*sweep == 0) {
-		if (db_query(db, now_sql, P_NONE, &r, e) != 0)
-			return -1;
-		*sweep = row_i64(r, 0, 0);
-		PQclear(r);
-	}
-	if (db_query(db, sql,
-	        PARAMS(P_I64(run), P_I64(*sweep - age_us), P_I64(REAP_BATCH)),
-	        &r, e) != 0)
+	if (db_transaction(db, DB_READ_COMMITTED, claim_leftover, &l, e) != 0 ||
+	    (PQntuples(l.claimed) > 0 && db_flush(db, e) != 0)) {
+		PQclear(l.claimed);
 		return err_prefix(e, "claim what a worker left");
-	rc = read_objects(r, &c, e);
-	PQclear(r);
-	if (rc != 0)
-		return -1;
-	if (c.n == 0)
-		*sweep = 0;
-	*out = c.out;
-	*n = c.n;
-	return 0;
+	}
+	all = arena_array(a, PQntuples(l.claimed), sizeof *all);
+	for (int i = 0; all != NULL && i < PQntuples(l.claimed); i++) {
+		all[i] = read_object(l.claimed, i, a, &full);
+		all[i].claimed_us = row_i64(l.claimed, i, 3);
+		all[i].run = row_i64(l.claimed, i, 4);
+	}
+	if (all != NULL && !full) {
+		*out = all;
+		*n = PQntuples(l.claimed);
+	}
+	PQclear(l.claimed);
+	return all == NULL || full ? arena_full(a, e) : 0;
 }
 
 /* ---- answers ---- */
 
 struct finish {
 	struct db_array gone, refused;
+	int64_t claimed_us; /* of all of them */
+	int64_t run;
+	int leftover;
+	struct gcrun_tally tally;
 };
 
+/* A claim is named by its time: a worker that slept has lost it. */
+#define OURS " AND claim IS NOT NULL AND claimed_at = " AT("$2")
+
 /*
- * What is gone: one that an upload needs, or that somebody may still write,
- * becomes pending; the other rows go. Only claimed ones: an answer that comes
- * twice finds nothing left to do.
+ * What is gone: one that an upload needs, or that somebody could still write when
+ * it was claimed (rule R7), becomes pending; the other rows go. An answer that
+ * comes twice finds nothing left to do.
  */
 static int
 finish_gone(struct db *db, struct finish *f, struct err *e)
 {
-	static const char *const sql[] = {
-		"SELECT FROM pending WHERE object_id = ANY ($1)"
-		" ORDER BY object_id FOR UPDATE",
-		"WITH g AS (DELETE FROM tombstones"
-		" WHERE object_id = ANY ($1) AND claim IS NOT NULL"
-		" RETURNING object_id),"
-		" c AS (DELETE FROM contents WHERE object_id ="
-		" ANY (ARRAY(SELECT object_id FROM g))),"
-		" a AS (SELECT g.object_id, greatest('-infinity',"
-		" (SELECT auth_until FROM contents c"
-		" WHERE c.object_id = g.object_id),"
-		" (SELECT auth_until FROM pending p"
-		" WHERE p.object_id = g.object_id)) AS auth_until,"
-		" EXISTS (SELECT FROM upload_needs n"
-		" WHERE n.object_id = g.object_id" PROBE " AS needed"
-		" FROM g),"
-		" s AS (SELECT *, needed OR auth_until > now() AS stays"
-		" FROM a),"
-		" keep AS (INSERT INTO pending (object_id, auth_until, swept)"
-		" SELECT object_id, auth_until, NOT needed FROM s"
-		" WHERE stays ORDER BY object_id ON CONFLICT (object_id) DO "
-		"UPDATE"
-		" SET auth_until = excluded.auth_until,"
-		" swept = excluded.swept),"
-		" forget AS (DELETE FROM pending WHERE object_id ="
-		" ANY (ARRAY(SELECT object_id FROM s WHERE NOT stays)))"
-		" DELETE FROM objects WHERE id ="
-		" ANY (ARRAY(SELECT object_id FROM s WHERE NOT stays))",
-	};
+	static const char lock_sql[] =
+	    "SELECT FROM pending WHERE object_id = ANY ($1)"
+	    " ORDER BY object_id FOR UPDATE";
+	/* clang-format off */
+	static const char sql[] =
+	    "WITH g AS (DELETE FROM tombstones"
+	    " WHERE object_id = ANY ($1)" OURS " RETURNING object_id),"
+	    " ids AS (SELECT ARRAY(SELECT object_id FROM g) AS gone),"
+	    " c AS (DELETE FROM contents WHERE object_id ="
+	    " ANY (ARRAY(SELECT unnest(gone) FROM ids))"
+	    " RETURNING object_id, size, auth_until),"
+	    /* Those whose rows stay. */
+	    " s AS (SELECT object_id, max(auth_until) AS auth_until,"
+	    " bool_or(needed) AS needed FROM ("
+	    "SELECT object_id, auth_until, false AS needed FROM c"
+	    " WHERE auth_until > " AT("$2")
+	    " UNION ALL SELECT object_id, auth_until, false FROM pending"
+	    " WHERE object_id = ANY (ARRAY(SELECT unnest(gone) FROM ids))"
+	    " AND auth_until > " AT("$2")
+	    " UNION ALL SELECT object_id, '-infinity', true"
+	    " FROM upload_needs WHERE object_id ="
+	    " ANY (ARRAY(SELECT unnest(gone) FROM ids))) u GROUP BY 1),"
+	    " keep AS (INSERT INTO pending"
+	    " (object_id, auth_until, swept, writer)"
+	    " SELECT object_id, auth_until, NOT needed, 0 FROM s"
+	    " ORDER BY object_id ON CONFLICT (object_id) DO UPDATE"
+	    " SET auth_until = excluded.auth_until, swept = excluded.swept),"
+	    " d AS (SELECT ARRAY(SELECT object_id FROM g EXCEPT"
+	    " SELECT object_id FROM s) AS ids),"
+	    " forget AS (DELETE FROM pending WHERE object_id ="
+	    " ANY (ARRAY(SELECT unnest(ids) FROM d))),"
+	    " o AS (DELETE FROM objects WHERE id ="
+	    " ANY (ARRAY(SELECT unnest(ids) FROM d)))"
+	    " SELECT (SELECT count(*) FROM c),"
+	    " (SELECT coalesce(sum(size), 0)::bigint FROM c)";
+	/* clang-format on */
+	PGresult *r;
 
-	for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++)
-		if (db_send(db, sql[i], PARAMS(P_ARRAY(&f->gone)), e) != 0)
-			return -1;
+	if (f->gone.n == 0)
+		return 0;
+	if (db_send(db, lock_sql, PARAMS(P_ARRAY(&f->gone)), e) != 0 ||
+	    db_exec(db, sql, PARAMS(P_ARRAY(&f->gone), P_I64(f->claimed_us)),
+	        &r, e) != 0)
+		return -1;
+	/* What has content was part of the cache. */
+	f->tally.objects_deleted = row_i64(r, 0, 0);
+	f->tally.bytes_deleted = row_i64(r, 0, 1);
+	PQclear(r);
 	return 0;
+}
+
+static int
+finish_refused(struct db *db, struct finish *f, struct err *e)
+{
+	static const char sql[] =
+	    "WITH t AS (UPDATE tombstones SET claim = NULL"
+	    " WHERE object_id = ANY ($1)" OURS " RETURNING object_id)"
+	    " INSERT INTO pending (object_id, auth_until, writer)"
+	    " SELECT t.object_id, coalesce((SELECT auth_until FROM contents c"
+	    " WHERE c.object_id = t.object_id), '-infinity'), 0 FROM t"
+	    " WHERE $3 ORDER BY t.object_id ON CONFLICT DO NOTHING";
+
+	if (f->refused.n == 0)
+		return 0;
+	return db_send(db, sql,
+	    PARAMS(P_ARRAY(&f->refused), P_I64(f->claimed_us),
+	        P_BOOL(f->leftover)),
+	    e);
 }
 
 static int
 finish(struct db *db, void *ctx, struct err *e)
 {
-	static const char refused_sql[] =
-	    "UPDATE tombstones SET claim = NULL, claimed_at = NULL"
-	    " WHERE object_id = ANY ($1) AND claim IS NOT NULL";
 	struct finish *f = ctx;
 
-	if (db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
-	    (f->gone.n > 0 && finish_gone(db, f, e) != 0))
+	if (db_lazy(db, e) != 0 ||
+	    db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
+	    finish_gone(db, f, e) != 0 || finish_refused(db, f, e) != 0)
 		return -1;
-	return f->refused.n == 0
-	    ? 0
-	    : db_send(db, refused_sql, PARAMS(P_ARRAY(&f->refused)), e);
+	return gcruns_add(db, f->run, &f->tally, e);
 }
 
-int
-reap_finish(struct db *db, const struct reap_object *objects,
-    const enum reap_answer *answers, size_t n, struct err *e)
+/* Objects of one claim. */
+static int
+finish_slice(struct db *db, const struct reap_object *objects,
+    const enum reap_answer *answers, size_t n, int leftover, struct err *e)
 {
-	struct finish f;
+	struct finish f = {
+		.claimed_us = objects[0].claimed_us,
+		.run = objects[0].run,
+		.leftover = leftover,
+	};
 	int rc;
 
 	array_init(&f.gone, DB_INT8S);
 	array_init(&f.refused, DB_INT8S);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		if (answers[i] == REAP_GONE)
 			array_i64(&f.gone, objects[i].id);
-		else if (answers[i] == REAP_REFUSED)
+		else
+			f.tally.objects_failed++;
+		if (answers[i] == REAP_REFUSED)
 			array_i64(&f.refused, objects[i].id);
+	}
 	rc = db_transaction(db, DB_READ_COMMITTED, finish, &f, e);
 	array_done(&f.gone);
 	array_done(&f.refused);
-	return rc == 0 ? 0 : err_prefix(e, "write down what was deleted");
+	return rc;
+}
+
+int
+reap_finish(struct db *db, const struct reap_object *objects,
+    const enum reap_answer *answers, size_t n, int leftover, size_t *done,
+    struct err *e)
+{
+	while (*done < n) {
+		const struct reap_object *first = &objects[*done];
+		size_t some = 1;
+
+		while (*done + some < n && some < SLICE &&
+		    first[some].claimed_us == first->claimed_us &&
+		    first[some].run == first->run)
+			some++;
+		if (finish_slice(
+		        db, first, &answers[*done], some, leftover, e) != 0)
+			return err_prefix(e, "write down what was deleted");
+		*done += some;
+	}
+	return 0;
 }

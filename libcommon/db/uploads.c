@@ -160,7 +160,7 @@ check_writes(struct db *db, const struct authorize *c, int64_t upload,
 	return rc;
 }
 
-/* So long the rows of these objects must stay, whether they are pending or (by
+/* Rule R7: so long the rows of these objects must stay, whether they are pending or (by
  * another upload) live by now. */
 static int
 extend_rights(

@@ -1,7 +1,8 @@
 /*
  * Uploads, from their beginning to their commit or end.
  *
- * The rules that keep live objects from being deleted, and where they are kept:
+ * The rules that keep live objects from being deleted (ARCHITECTURE.md has all)
+ * and that are kept here:
  *
  *	R1 roots first: uploads_begin writes what the upload needs, new or already
  *	   there, before it looks at any state, holding the roots lock shared;
@@ -9,7 +10,8 @@
  *	   is needed; those that are claimed it waits for, outside;
  *	R3 re-check: commit_finish refuses unless everything needed is live or was
  *	   written by this upload;
- *	R4 claim: reap.h.
+ *	R7 authorised: uploads_authorize writes down until when an object may be
+ *	   written, before anybody is told that he may.
  *
  * Together they keep one invariant: all that a live object refers to is live. An
  * object becomes live by a commit (R3), or by R2 if all it refers to is live,
@@ -35,10 +37,12 @@ struct err;
 
 struct upload_object {
 	const char *key;
-	int kind;             /* enum objkey_kind */
-	const char *name;     /* of a narinfo, behind the hash; else NULL */
-	int64_t nar_size;     /* of a NAR; else -1 */
-	const uint32_t *refs; /* positions in objects; itself left out */
+	int kind;         /* enum objkey_kind */
+	const char *name; /* of a narinfo, behind the hash; else NULL */
+	int64_t nar_size; /* of a NAR; else -1 */
+	/* Positions in objects; itself left out. What nothing else refers to,
+	 * such as a build log, hangs on the narinfo it belongs to. */
+	const uint32_t *refs;
 	size_t nrefs;
 	/* Out: */
 	int64_t id;
@@ -62,9 +66,6 @@ struct upload_path {
 struct upload_root {
 	uint32_t object;
 	const char *store_path;
-	/* Positions of objects that no other object refers to. */
-	const uint32_t *extra;
-	size_t nextra;
 };
 
 struct upload_begin {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../core/secret.h"
+#include "../nix/objkey.h"
 #include "db_internal.h"
 #include "uploads.h"
 
@@ -34,6 +35,7 @@ struct begin {
 	uint8_t *state;   /* enum state */
 	uint32_t *stack, *next;
 	size_t ndeleting;
+	struct db_array kept; /* what hangs on tombstones, and is needed too */
 };
 
 static int
@@ -53,14 +55,6 @@ by_id(const void *a, const void *b, void *ctx)
 	return (x > y) - (x < y);
 }
 
-static int
-i64_order(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* Positions within the request; keys unique. */
 static int
 check(struct begin *c, struct err *e)
@@ -75,13 +69,9 @@ check(struct begin *c, struct err *e)
 	for (size_t i = 0; i < b->npaths; i++)
 		if (b->paths[i].object >= n || b->paths[i].nar >= n)
 			goto position;
-	for (size_t i = 0; i < b->nroots; i++) {
+	for (size_t i = 0; i < b->nroots; i++)
 		if (b->roots[i].object >= n)
 			goto position;
-		for (size_t k = 0; k < b->roots[i].nextra; k++)
-			if (b->roots[i].extra[k] >= n)
-				goto position;
-	}
 	for (size_t i = 0; i < n; i++)
 		c->by_key[i] = i;
 	qsort_r(c->by_key, n, sizeof *c->by_key, by_key, b->objects);
@@ -213,6 +203,19 @@ slices_add(struct slices *s, const struct upload_object *objects,
 }
 
 /*
+ * Does something hang on the narinfo that may come later than itself: a log, a
+ * realisation? (Its listing comes with it, or settle finds out.)
+ */
+static int
+has_attached(const struct begin *c, const struct upload_object *o)
+{
+	for (size_t i = 0; i < o->nrefs; i++)
+		if (c->b->objects[o->refs[i]].kind > OBJKEY_LISTING)
+			return 1;
+	return 0;
+}
+
+/*
  * Rule R1: what is needed, before anything is looked at. The new objects then go
  * in in the order of keys, as unnest keeps it: another beginning that inserts one
  * of them just now is waited for, and wins.
@@ -221,9 +224,11 @@ static int
 insert_needs(struct db *db, struct begin *c, size_t ncreated, struct err *e)
 {
 	static const char needs_sql[] =
-	    "INSERT INTO upload_needs (upload_id, object_id, refs, missing)"
-	    " SELECT $1, u.id, ($6)[u.first::int:u.last::int], u.created"
-	    " FROM unnest($2, $3, $4, $5) u (id, created, first, last)";
+	    "INSERT INTO upload_needs"
+	    " (upload_id, object_id, refs, missing, attach)"
+	    " SELECT $1, u.id, ($7)[u.first::int:u.last::int], u.created,"
+	    " u.attach FROM unnest($2, $3, $4, $5, $6)"
+	    " u (id, created, first, last, attach)";
 	static const char objects_sql[] =
 	    "INSERT INTO objects (id, refs, key, kind, name, nar_size)"
 	    " SELECT u.id, ($5)[u.first::int:u.last::int], u.key, u.kind,"
@@ -234,13 +239,14 @@ insert_needs(struct db *db, struct begin *c, size_t ncreated, struct err *e)
 	static const char pending_sql[] =
 	    "INSERT INTO pending (object_id) SELECT u.id"
 	    " FROM unnest($1, $2) u (id, created) WHERE u.created";
-	struct db_array ids, created, keys, kinds, names, sizes;
+	struct db_array ids, created, attach, keys, kinds, names, sizes;
 	struct slices refs;
 	PGresult *r = NULL;
 	int rc;
 
 	array_init(&ids, DB_INT8S);
 	array_init(&created, DB_BOOLS);
+	array_init(&attach, DB_BOOLS);
 	array_init(&keys, DB_TEXTS);
 	array_init(&kinds, DB_INT8S);
 	array_init(&names, DB_TEXTS);
@@ -251,6 +257,7 @@ insert_needs(struct db *db, struct begin *c, size_t ncreated, struct err *e)
 
 		array_i64(&ids, o->id);
 		array_bool(&created, c->created[c->by_key[i]]);
+		array_bool(&attach, has_attached(c, o));
 		slices_add(&refs, c->b->objects, o->refs, o->nrefs, o->id);
 		array_text(&keys, o->key);
 		array_i64(&kinds, o->kind);
@@ -259,7 +266,8 @@ insert_needs(struct db *db, struct begin *c, size_t ncreated, struct err *e)
 	}
 	rc = db_send(db, needs_sql,
 	    PARAMS(P_I64(c->upload), P_ARRAY(&ids), P_ARRAY(&created),
-	        P_ARRAY(&refs.first), P_ARRAY(&refs.last), P_ARRAY(&refs.flat)),
+	        P_ARRAY(&refs.first), P_ARRAY(&refs.last), P_ARRAY(&attach),
+	        P_ARRAY(&refs.flat)),
 	    e);
 	if (rc == 0 && ncreated > 0)
 		rc = db_exec(db, objects_sql,
@@ -277,6 +285,7 @@ insert_needs(struct db *db, struct begin *c, size_t ncreated, struct err *e)
 	slices_done(&refs);
 	array_done(&ids);
 	array_done(&created);
+	array_done(&attach);
 	array_done(&keys);
 	array_done(&kinds);
 	array_done(&names);
@@ -288,32 +297,22 @@ static int
 insert_roots(struct db *db, struct begin *c, struct err *e)
 {
 	static const char sql[] =
-	    "INSERT INTO upload_roots (upload_id, object_id, store_path, extra)"
-	    " SELECT $1, u.id, u.store_path, ($6)[u.first::int:u.last::int]"
-	    " FROM unnest($2, $3, $4, $5) u (id, store_path, first, last)"
-	    " ON CONFLICT DO NOTHING";
+	    "INSERT INTO upload_roots (upload_id, object_id, store_path)"
+	    " SELECT $1, u.id, u.store_path FROM unnest($2, $3)"
+	    " u (id, store_path) ON CONFLICT DO NOTHING";
 	struct db_array ids, paths;
-	struct slices extra;
 	int rc;
 
 	array_init(&ids, DB_INT8S);
 	array_init(&paths, DB_TEXTS);
-	slices_init(&extra);
 	for (size_t i = 0; i < c->b->nroots; i++) {
 		const struct upload_root *root = &c->b->roots[i];
-		int64_t id = c->b->objects[root->object].id;
 
-		array_i64(&ids, id);
+		array_i64(&ids, c->b->objects[root->object].id);
 		array_text(&paths, root->store_path);
-		slices_add(
-		    &extra, c->b->objects, root->extra, root->nextra, id);
 	}
 	rc = db_send(db, sql,
-	    PARAMS(P_I64(c->upload), P_ARRAY(&ids), P_ARRAY(&paths),
-	        P_ARRAY(&extra.first), P_ARRAY(&extra.last),
-	        P_ARRAY(&extra.flat)),
-	    e);
-	slices_done(&extra);
+	    PARAMS(P_I64(c->upload), P_ARRAY(&ids), P_ARRAY(&paths)), e);
 	array_done(&paths);
 	array_done(&ids);
 	return rc;
@@ -475,6 +474,68 @@ pending_state(const PGresult *r, int row)
 	return PENDING;
 }
 
+/* Whether the references of the tombstone are those that are wanted by now. */
+static enum state
+attached_state(const PGresult *r, int row)
+{
+	return row_i64(r, row, 1) ? TOMBSTONE : REWRITE;
+}
+
+/*
+ * A log or a realisation lives as long as what it belongs to. So what hangs on a
+ * tombstone, and this upload does not bring, is needed as well, and revived:
+ * it refers to nothing. What is pending or being deleted is not waited for.
+ */
+static int
+keep_attached(
+    struct db *db, struct begin *c, struct db_array *tombstones, struct err *e)
+{
+	static const char find_sql[] =
+	    "SELECT DISTINCT x FROM upload_needs n"
+	    " JOIN objects o ON o.id = n.object_id, unnest(o.refs) x"
+	    " WHERE n.upload_id = $1 AND n.object_id = ANY ($2)"
+	    " AND n.refs <@ o.refs AND x <> ALL (n.refs)"
+	    " AND EXISTS (SELECT FROM objects a"
+	    " WHERE a.id = x AND " DB_ATTACHED("a.kind") PROBE
+	    " AND NOT EXISTS (SELECT FROM pending p WHERE p.object_id = x" PROBE
+	    " AND NOT EXISTS (SELECT FROM tombstones t"
+	    " WHERE t.object_id = x AND t.claim IS NOT NULL" PROBE
+	    " ORDER BY x";
+	static const char needs_sql[] =
+	    "INSERT INTO upload_needs (upload_id, object_id, refs, missing)"
+	    " SELECT $1, x, '{}', false FROM unnest($2) x"
+	    " ON CONFLICT DO NOTHING";
+	static const char refs_sql[] =
+	    "WITH u AS (UPDATE upload_needs n SET refs = ARRAY("
+	    "SELECT r FROM unnest(o.refs) r"
+	    " WHERE r = ANY (n.refs) OR r IN (SELECT unnest($3)) ORDER BY r)"
+	    " FROM objects o WHERE n.upload_id = $1"
+	    " AND n.object_id = ANY ($2) AND o.id = n.object_id"
+	    " AND n.refs <@ o.refs"
+	    " RETURNING n.object_id, n.refs = o.refs)"
+	    " SELECT * FROM u ORDER BY object_id";
+	struct db_array *kept = &c->kept;
+	PGresult *r;
+
+	if (db_exec(db, find_sql, PARAMS(P_I64(c->upload), P_ARRAY(tombstones)),
+	        &r, e) != 0)
+		return -1;
+	for (int i = 0; i < PQntuples(r); i++)
+		array_i64(kept, row_i64(r, i, 0));
+	PQclear(r);
+	if (kept->n == 0)
+		return 0;
+	if (db_send(db, needs_sql, PARAMS(P_I64(c->upload), P_ARRAY(kept)),
+	        e) != 0 ||
+	    db_exec(db, refs_sql,
+	        PARAMS(P_I64(c->upload), P_ARRAY(tombstones), P_ARRAY(kept)),
+	        &r, e) != 0)
+		return -1;
+	set_states(c, r, attached_state);
+	PQclear(r);
+	return 0;
+}
+
 /* Of what was there before. Its tombstones are locked, so that two beginnings
  * that share some agree about them. */
 static int
@@ -490,11 +551,12 @@ read_states(struct db *db, struct begin *c, struct err *e)
 	static const char pending_sql[] =
 	    "SELECT object_id FROM pending WHERE object_id = ANY ($1)"
 	    " ORDER BY object_id";
-	struct db_array ids;
+	struct db_array ids, other;
 	PGresult *r;
 	int rc;
 
 	array_init(&ids, DB_INT8S);
+	array_init(&other, DB_INT8S);
 	for (size_t i = 0; i < c->b->nobjects; i++) {
 		uint32_t at = c->by_id[i];
 
@@ -506,14 +568,21 @@ read_states(struct db *db, struct begin *c, struct err *e)
 	    db, tombstones_sql, PARAMS(P_I64(c->upload), P_ARRAY(&ids)), &r, e);
 	if (rc == 0) {
 		set_states(c, r, tombstone_state);
+		for (int i = 0; i < PQntuples(r); i++)
+			if (tombstone_state(r, i) == REWRITE)
+				array_i64(&other, row_i64(r, i, 0));
 		PQclear(r);
-		rc = db_exec(db, pending_sql, PARAMS(P_ARRAY(&ids)), &r, e);
+		if (other.n > 0)
+			rc = keep_attached(db, c, &other, e);
 	}
+	if (rc == 0)
+		rc = db_exec(db, pending_sql, PARAMS(P_ARRAY(&ids)), &r, e);
 	if (rc == 0) {
 		set_states(c, r, pending_state);
 		PQclear(r);
 	}
 	array_done(&ids);
+	array_done(&other);
 	if (rc != 0)
 		return -1;
 	c->ndeleting = 0;
@@ -525,13 +594,9 @@ read_states(struct db *db, struct begin *c, struct err *e)
 	return 0;
 }
 
-/*
- * Rule R2. Tombstones that are right become live again. One that is not (the
- * same store path was built with another content, or what it refers to is
- * lost) stays a tombstone, to be written anew by this upload.
- */
 static int
-settle(struct db *db, struct begin *c, struct err *e)
+revive_all(
+    struct db *db, const struct begin *c, struct db_array *ids, struct err *e)
 {
 	static const char revive_sql[] =
 	    "WITH d AS (DELETE FROM tombstones WHERE object_id = ANY ($1)"
@@ -542,19 +607,57 @@ settle(struct db *db, struct begin *c, struct err *e)
 	    " FROM d HAVING count(*) > 0";
 	static const char gained_sql[] =
 	    "UPDATE uploads SET gained = gained || $2 WHERE id = $1";
+
+	if (ids->n == 0)
+		return 0;
+	if (db_send(db, revive_sql, PARAMS(P_ARRAY(ids)), e) != 0)
+		return -1;
+	return db_send(
+	    db, gained_sql, PARAMS(P_I64(c->upload), P_ARRAY(ids)), e);
+}
+
+/* Is it a path whose listing has to be stored only now? */
+static int
+lacks_listing(const struct begin *c, const struct upload_object *o)
+{
+	for (size_t i = 0; i < o->nrefs; i++) {
+		enum state state = c->state[o->refs[i]];
+
+		if (c->b->objects[o->refs[i]].kind == OBJKEY_LISTING &&
+		    (state == PENDING || state == REWRITE))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Rule R2. Tombstones that are right become live again. One that is not (the
+ * same store path was built with another content, or what it refers to is
+ * lost) stays a tombstone, to be written anew by this upload.
+ */
+static int
+settle(struct db *db, struct begin *c, struct err *e)
+{
 	static const char rewrite_sql[] =
-	    "INSERT INTO pending (object_id) SELECT unnest($1)";
+	    "INSERT INTO pending (object_id, auth_until, writer)"
+	    " SELECT x, coalesce((SELECT auth_until FROM contents"
+	    " WHERE object_id = x), '-infinity'), 0 FROM unnest($1) x";
 	static const char missing_sql[] =
 	    "UPDATE upload_needs SET missing = true"
 	    " WHERE upload_id = $1 AND object_id = ANY ($2)";
-	struct db_array revive, rewrite, missing;
+	static const char attach_sql[] =
+	    "UPDATE upload_needs SET attach = true"
+	    " WHERE upload_id = $1 AND object_id = ANY ($2) AND NOT attach";
+	struct db_array revive, rewrite, missing, attach;
 	int rc = -1;
 
-	if (read_states(db, c, e) != 0)
-		return -1;
+	array_init(&c->kept, DB_INT8S);
 	array_init(&revive, DB_INT8S);
 	array_init(&rewrite, DB_INT8S);
 	array_init(&missing, DB_INT8S);
+	array_init(&attach, DB_INT8S);
+	if (read_states(db, c, e) != 0)
+		goto out;
 	for (size_t i = 0; i < c->b->nobjects; i++) {
 		struct upload_object *o = &c->b->objects[c->by_id[i]];
 		enum state state = c->state[c->by_id[i]];
@@ -566,20 +669,26 @@ settle(struct db *db, struct begin *c, struct err *e)
 			array_i64(&rewrite, o->id);
 		if (o->missing && !c->created[c->by_id[i]])
 			array_i64(&missing, o->id);
+		if (!o->missing && lacks_listing(c, o))
+			array_i64(&attach, o->id);
 	}
-	if ((revive.n == 0 ||
-	        (db_send(db, revive_sql, PARAMS(P_ARRAY(&revive)), e) == 0 &&
-	            db_send(db, gained_sql,
-	                PARAMS(P_I64(c->upload), P_ARRAY(&revive)), e) == 0)) &&
+	if (revive_all(db, c, &revive, e) == 0 &&
+	    revive_all(db, c, &c->kept, e) == 0 &&
 	    (rewrite.n == 0 ||
 	        db_send(db, rewrite_sql, PARAMS(P_ARRAY(&rewrite)), e) == 0) &&
 	    (missing.n == 0 ||
 	        db_send(db, missing_sql,
-	            PARAMS(P_I64(c->upload), P_ARRAY(&missing)), e) == 0))
+	            PARAMS(P_I64(c->upload), P_ARRAY(&missing)), e) == 0) &&
+	    (attach.n == 0 ||
+	        db_send(db, attach_sql,
+	            PARAMS(P_I64(c->upload), P_ARRAY(&attach)), e) == 0))
 		rc = insert_paths(db, c, e);
+out:
+	array_done(&c->kept);
 	array_done(&revive);
 	array_done(&rewrite);
 	array_done(&missing);
+	array_done(&attach);
 	return rc;
 }
 
@@ -604,10 +713,23 @@ begin(struct db *db, void *ctx, struct err *e)
 
 /* ---- waiting for what is being deleted ---- */
 
+/* What it needs by now, it needs under a new number (rule R5); but one that has
+ * run out meanwhile needs nothing any more. */
 static int
 settle_again(struct db *db, void *ctx, struct err *e)
 {
-	return db_roots_shared(db, e) != 0 ? -1 : settle(db, ctx, e);
+	static const char sql[] = "UPDATE uploads SET seq = nextval('root_seq')"
+	                          " WHERE id = $1 AND state = 'open'";
+	struct begin *c = ctx;
+	uint64_t open;
+	PGresult *r;
+
+	if (db_roots_shared(db, e) != 0 ||
+	    db_exec(db, sql, PARAMS(P_I64(c->upload)), &r, e) != 0)
+		return -1;
+	open = rows_affected(r);
+	PQclear(r);
+	return open > 0 ? settle(db, c, e) : upload_closed(UPLOAD_ENDED, e);
 }
 
 static int
@@ -641,7 +763,7 @@ end(struct db *db, void *ctx, struct err *e)
 	return upload_end(db, c->upload, "aborted", e);
 }
 
-/* Once the answers of the bucket are written down, what is gone is pending, and
+/* Rule R2: once the answers of the bucket are written down, what is gone is pending, and
  * what was refused a tombstone. */
 static int
 wait_deleted(struct db *db, struct begin *c, struct err *e)

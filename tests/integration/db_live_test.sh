@@ -1,5 +1,6 @@
 #!/bin/sh
-# The queries against a real PostgreSQL: tests/integration/db_live.c.
+# The database layer against a real PostgreSQL: tests/integration/db, a file for
+# each noun.
 . "$(dirname "$0")/lib.sh"
 database=niks3-db-live-$(random_hex 4)
 postgres_database "$POSTGRES_DIR" "$database" || exit 1

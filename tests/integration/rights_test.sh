@@ -47,7 +47,7 @@ denied niks3_gc "insert into closures values (1, 'x')" \
     "insert into contents values (1, 1, 'x')" \
     "insert into uploads (token, owner, store_dir) values ('x', 'x', 'x')" \
     "insert into pins values ('x', 1, 'x')" 'delete from pins' \
-    "insert into gc_runs (older_than) values ('0')" 'delete from gc_runs' \
+    "insert into gc_runs (older_than) values ('0')" \
     'update closures set updated_at = now()' 'update contents set size = 0' \
     'update pins set object_id = 1' 'update upload_needs set missing = true'
 
