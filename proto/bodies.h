@@ -14,6 +14,8 @@
 #define API_KEY_MAX       1024
 #define API_PARTS_MAX     10000
 #define API_ID_MAX        64
+#define API_PINS_MAX      1000000
+#define API_CURSOR_MAX    64
 #define API_AGE_MAX       (100LL * 365 * 86400) /* seconds */
 
 /* POST /api/v2/present: base names of root paths. The answer holds those whose
@@ -110,32 +112,133 @@ DESC_DECLARE(commit_reply, COMMIT_REPLY_FIELDS)
 
 /* ---- gc ---- */
 
-/* POST /api/v2/gc: durations in seconds. 202 with the run; 409 when another one
- * is under way. */
+/*
+ * POST /api/v2/gc: durations in seconds. 202 with the run, a new one or the one
+ * under way when that does the same; 409 when it does not. dry_run changes
+ * nothing and finds out what would go. max_share: per cent of the live objects;
+ * a run that would delete more stops before it does; 0 is the worker's setting.
+ */
 #define GC_REQUEST_FIELDS(S, F, L, O)                               \
 	F(S, U64, older_than_s, API_AGE_MAX, DESC_REQUIRED)         \
 	F(S, U64, pending_older_than_s, API_AGE_MAX, DESC_REQUIRED) \
-	F(S, BOOL, force, 1, 0)
+	F(S, BOOL, force, 1, 0)                                     \
+	F(S, BOOL, dry_run, 1, DESC_OMIT)                           \
+	F(S, U64, max_share, 100, DESC_OMIT)
 DESC_DECLARE(gc_request, GC_REQUEST_FIELDS)
-/* GET /api/v2/gc/{id}, GET /api/v2/gc/latest. Times are RFC 3339. state:
- * queued, running, succeeded, failed. */
+/*
+ * GET /api/v2/gc/{id}, GET /api/v2/gc/latest. Times are RFC 3339. state:
+ * queued, running, succeeded, failed. kind: collect, dry-run, or delete, whose
+ * target is the key of a closure's narinfo. error_kind is one of errors.def.
+ * objects_live and objects_garbage are what marking found; bytes_garbage is only
+ * known to a dry run, and so are objects_due and bytes_due: what earlier runs
+ * have marked and this one would delete.
+ */
 #define GC_STATUS_FIELDS(S, F, L, O)                    \
 	F(S, U64, id, INT64_MAX, DESC_REQUIRED)         \
+	F(S, STR, kind, 32, DESC_REQUIRED)              \
 	F(S, STR, state, 32, DESC_REQUIRED)             \
 	F(S, STR, phase, 64, DESC_OMIT)                 \
 	F(S, STR, error, 1024, DESC_OMIT)               \
+	F(S, STR, error_kind, 32, DESC_OMIT)            \
+	F(S, STR, error_hint, 512, DESC_OMIT)           \
 	F(S, U64, older_than_s, INT64_MAX, 0)           \
 	F(S, U64, pending_older_than_s, INT64_MAX, 0)   \
 	F(S, BOOL, force, 1, 0)                         \
+	F(S, U64, max_share, 100, DESC_OMIT)            \
+	F(S, STR, target, API_KEY_MAX, DESC_OMIT)       \
+	F(S, BOOL, at_once, 1, DESC_OMIT)               \
+	F(S, U64, objects_live, INT64_MAX, 0)           \
+	F(S, U64, objects_garbage, INT64_MAX, 0)        \
+	F(S, U64, bytes_garbage, INT64_MAX, DESC_OMIT)  \
+	F(S, U64, objects_due, INT64_MAX, DESC_OMIT)    \
+	F(S, U64, bytes_due, INT64_MAX, DESC_OMIT)      \
 	F(S, U64, failed_uploads_deleted, INT64_MAX, 0) \
 	F(S, U64, old_closures_deleted, INT64_MAX, 0)   \
 	F(S, U64, objects_marked, INT64_MAX, 0)         \
+	F(S, U64, objects_revived, INT64_MAX, 0)        \
 	F(S, U64, objects_deleted, INT64_MAX, 0)        \
+	F(S, U64, bytes_deleted, INT64_MAX, 0)          \
 	F(S, U64, objects_failed, INT64_MAX, 0)         \
+	F(S, STR, created_at, 40, DESC_OMIT)            \
 	F(S, STR, started_at, 40, DESC_OMIT)            \
 	F(S, STR, updated_at, 40, DESC_OMIT)            \
 	F(S, STR, finished_at, 40, DESC_OMIT)
 DESC_DECLARE(gc_status, GC_STATUS_FIELDS)
+/* GET /api/v2/gc?before=ID&limit=N: newest first. */
+#define API_RUNS_MAX                  1000
+#define GC_HISTORY_FIELDS(S, F, L, O) L(S, gc_status, runs, API_RUNS_MAX, 0)
+DESC_DECLARE(gc_history, GC_HISTORY_FIELDS)
+/*
+ * GET /api/v2/gc/{id}/roots, of a dry run: what would go with each closure, most
+ * bytes first; without a store_path, what no closure needs already. An object
+ * that several of them need is counted once. Of more closures than this only
+ * those with the most bytes are there.
+ */
+#define API_GC_ROOTS_MAX 10000
+#define GC_ROOT_FIELDS(S, F, L, O)            \
+	F(S, STR, store_path, 500, DESC_OMIT) \
+	F(S, STR, updated_at, 40, DESC_OMIT)  \
+	F(S, U64, objects, INT64_MAX, 0)      \
+	F(S, U64, bytes, INT64_MAX, 0)
+DESC_DECLARE(gc_root, GC_ROOT_FIELDS)
+#define GC_PLAN_FIELDS(S, F, L, O)          \
+	O(S, gc_status, run, DESC_REQUIRED) \
+	L(S, gc_root, roots, API_GC_ROOTS_MAX, 0)
+DESC_DECLARE(gc_plan, GC_PLAN_FIELDS)
+
+/* ---- closures ---- */
+
+/*
+ * GET /api/v2/closures?after=CURSOR&limit=N: oldest first; next is the cursor of
+ * the next page, absent on the last. GET /api/v2/closures/{hash-name}: one.
+ * DELETE /api/v2/closures/{hash-name}?now=BOOL&max_share=N: 202 with the run that
+ * takes it away, 409 like POST /api/v2/gc or when it is pinned. objects and bytes are of
+ * all that it needs, as it was pushed last; absent when nobody counted.
+ */
+#define API_CLOSURES_MAX 10000
+#define CLOSURE_ENTRY_FIELDS(S, F, L, O)          \
+	F(S, STR, store_path, 500, DESC_REQUIRED) \
+	F(S, STR, created_at, 40, 0)              \
+	F(S, STR, updated_at, 40, 0)              \
+	F(S, U64, objects, INT64_MAX, DESC_OMIT)  \
+	F(S, U64, bytes, INT64_MAX, DESC_OMIT)    \
+	F(S, STRS, pins, API_PINS_MAX, 0)
+DESC_DECLARE(closure_entry, CLOSURE_ENTRY_FIELDS)
+#define CLOSURE_LIST_FIELDS(S, F, L, O)                    \
+	L(S, closure_entry, closures, API_CLOSURES_MAX, 0) \
+	F(S, STR, next, API_CURSOR_MAX, DESC_OMIT)
+DESC_DECLARE(closure_list, CLOSURE_LIST_FIELDS)
+
+/*
+ * GET /api/v2/why?key=KEY, GET /api/v2/why/{hash or hash-name}: what keeps an
+ * object. state: live, pending, tombstone, deleting; 404 when it is in no cache
+ * of ours. A keeper is a closure, a pin or an upload; until is when a closure
+ * runs out if nobody pushes it again; chain leads from a keeper's narinfo to the
+ * key. due is when the grace of a tombstone ends. Both go by the latest
+ * successful collection without force, run, and are absent if there was none.
+ */
+#define API_KEEPERS_MAX 100
+#define API_CHAIN_MAX   1000
+#define KEEPER_FIELDS(S, F, L, O)             \
+	F(S, STR, kind, 32, DESC_REQUIRED)    \
+	F(S, STR, name, 256, DESC_OMIT)       \
+	F(S, STR, store_path, 500, DESC_OMIT) \
+	F(S, STR, updated_at, 40, DESC_OMIT)  \
+	F(S, STR, lease_until, 40, DESC_OMIT) \
+	F(S, STR, until, 40, DESC_OMIT)
+DESC_DECLARE(keeper, KEEPER_FIELDS)
+#define WHY_REPLY_FIELDS(S, F, L, O)                  \
+	F(S, STR, key, API_KEY_MAX, DESC_REQUIRED)    \
+	F(S, STR, state, 32, DESC_REQUIRED)           \
+	F(S, STR, first_at, 40, DESC_OMIT)            \
+	F(S, STR, due, 40, DESC_OMIT)                 \
+	F(S, U64, nkeepers, INT64_MAX, 0)             \
+	L(S, keeper, keepers, API_KEEPERS_MAX, 0)     \
+	F(S, STRS, chain, API_CHAIN_MAX, 0)           \
+	F(S, U64, run, INT64_MAX, DESC_OMIT)          \
+	F(S, U64, older_than_s, INT64_MAX, DESC_OMIT) \
+	F(S, U64, pending_older_than_s, INT64_MAX, DESC_OMIT)
+DESC_DECLARE(why_reply, WHY_REPLY_FIELDS)
 
 /* ---- pins ---- */
 
@@ -148,7 +251,7 @@ DESC_DECLARE(pin_request, PIN_REQUEST_FIELDS)
 	F(S, STR, created_at, 40, 0)              \
 	F(S, STR, updated_at, 40, 0)
 DESC_DECLARE(pin_entry, PIN_ENTRY_FIELDS)
-#define PIN_LIST_FIELDS(S, F, L, O) L(S, pin_entry, pins, 1000000, 0)
+#define PIN_LIST_FIELDS(S, F, L, O) L(S, pin_entry, pins, API_PINS_MAX, 0)
 DESC_DECLARE(pin_list, PIN_LIST_FIELDS)
 
 /* GET /api/v2/cache: what a client should know. */
@@ -159,12 +262,14 @@ DESC_DECLARE(pin_list, PIN_LIST_FIELDS)
 	F(S, STRS, public_keys, 64, 0)
 DESC_DECLARE(cache_info, CACHE_INFO_FIELDS)
 
-/* Any answer of 400 and above. */
+/* Any answer of 400 and above. run: the garbage collection that is in the
+ * way. */
 #define API_ERROR_BODY_FIELDS(S, F, L, O)      \
 	F(S, STR, kind, 32, DESC_REQUIRED)     \
 	F(S, STR, message, 512, DESC_REQUIRED) \
 	F(S, STR, hint, 512, DESC_OMIT)        \
-	F(S, STRS, missing, 10000, DESC_OMIT)
+	F(S, STRS, missing, 10000, DESC_OMIT)  \
+	F(S, U64, run, INT64_MAX, DESC_OMIT)
 DESC_DECLARE(api_error_body, API_ERROR_BODY_FIELDS)
 #define API_ERROR_FIELDS(S, F, L, O) O(S, api_error_body, error, DESC_REQUIRED)
 DESC_DECLARE(api_error, API_ERROR_FIELDS)

@@ -6,6 +6,7 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/num.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
@@ -34,7 +35,15 @@ const struct http_route routes[] = {
 	{ "POST", V2 "/uploads/{id}/commit", handle_commit, BODY_MEDIUM,
 	    SCOPE_WRITE },
 	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, SCOPE_WRITE },
+	{ "GET", V2 "/gc", handle_gc_history, 0, SCOPE_WRITE },
 	{ "GET", V2 "/gc/{id}", handle_gc_status, 0, SCOPE_WRITE },
+	{ "GET", V2 "/gc/{id}/roots", handle_gc_roots, 0, SCOPE_WRITE },
+	{ "GET", V2 "/closures", handle_closures_list, 0, SCOPE_WRITE },
+	{ "GET", V2 "/closures/{name}", handle_closure_get, 0, SCOPE_WRITE },
+	{ "DELETE", V2 "/closures/{name}", handle_closure_delete, 0,
+	    SCOPE_WRITE },
+	{ "GET", V2 "/why", handle_why, 0, SCOPE_WRITE },
+	{ "GET", V2 "/why/{name}", handle_why, 0, SCOPE_WRITE },
 	{ "GET", V2 "/pins", handle_pins_list, 0, SCOPE_WRITE },
 	{ "PUT", V2 "/pins/{name}", handle_pin_set, BODY_SMALL, SCOPE_WRITE },
 	{ "DELETE", V2 "/pins/{name}", handle_pin_delete, 0, SCOPE_WRITE },
@@ -95,6 +104,30 @@ server_encode(struct http_res *r, int status, const struct desc *d,
 {
 	r->status = status;
 	return json_encode(d, body, &r->body, e);
+}
+
+int
+server_query_u64(const struct http_req *q, const char *name, uint64_t fallback,
+    uint64_t min, uint64_t max, uint64_t *out, struct err *e)
+{
+	const char *text = http_req_query(q, name);
+	uint64_t n = fallback;
+
+	if (text != NULL && num_parse_u64(text, strlen(text), max, &n, e) != 0)
+		return err_prefix(e, "%s", name);
+	if (n < min)
+		return err_set(e, ERR_INVALID, "%s: must be at least %llu",
+		    name, (unsigned long long)min);
+	*out = n;
+	return 0;
+}
+
+const char *
+server_time(struct arena *a, int64_t us)
+{
+	char text[CLOCK_RFC3339_MAX];
+
+	return us == 0 ? NULL : arena_str(a, clock_fmt_rfc3339(text, us));
 }
 
 void

@@ -15,6 +15,7 @@
 struct db;
 struct db_pool;
 struct desc;
+struct gcrun_params;
 struct ipc_client;
 
 struct server {
@@ -61,6 +62,19 @@ int server_decode(
 int server_encode(struct http_res *r, int status, const struct desc *d,
     const void *body, struct err *e);
 
+/* A number in the query string, fallback when it is not there; ERR_INVALID names
+ * it. */
+int server_query_u64(const struct http_req *q, const char *name,
+    uint64_t fallback, uint64_t min, uint64_t max, uint64_t *out,
+    struct err *e);
+/* As answers have it, in RFC 3339; NULL for 0, which is never. */
+const char *server_time(struct arena *a, int64_t us);
+
+/* gc.c: queues a run, or joins it, and answers 202 with it; 409 names the run
+ * that is in the way. */
+int server_start_run(struct server *s, const struct http_req *q,
+    struct http_res *r, const struct gcrun_params *p, struct err *e);
+
 /* Asks the gc worker to look for work. That it is away is no error: it looks by
  * itself when it comes back. */
 void server_wake_gc(struct server *s, struct arena *a);
@@ -74,6 +88,12 @@ http_handler handle_multipart_complete;
 http_handler handle_commit;
 http_handler handle_gc_start;
 http_handler handle_gc_status;
+http_handler handle_gc_history;
+http_handler handle_gc_roots;
+http_handler handle_closures_list;
+http_handler handle_closure_get;
+http_handler handle_closure_delete;
+http_handler handle_why;
 http_handler handle_pins_list;
 http_handler handle_pin_set;
 http_handler handle_pin_delete;

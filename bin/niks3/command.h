@@ -9,6 +9,8 @@
 int command_push(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_pins(int argc, char **argv);
+int command_closures(int argc, char **argv);
+int command_why(int argc, char **argv);
 
 struct arena;
 struct err;
@@ -18,6 +20,9 @@ struct remote_conn;
 int pins_create(struct remote_conn *conn, struct arena *a, const char *name,
     const char *store_dir, const char *base, struct err *e);
 
+struct opt_common;
+/* What is logged from now on: --log-level. */
+void command_log(const struct opt_common *c);
 /* Prints "niks3: text" and the hint to standard error; returns the exit status
  * of the kind. */
 int command_fail(const struct err *e);

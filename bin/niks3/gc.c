@@ -1,5 +1,6 @@
 /*
- * niks3 gc: asks the server for a garbage collection and follows it.
+ * niks3 gc: asks the server for a garbage collection and follows it; tells how
+ * one goes (status) and of those that were (history).
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,27 +11,30 @@
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/num.h"
 #include "../../libcommon/core/opt.h"
-#include "../../proto/bodies.h"
+#include "action.h"
 #include "command.h"
-#include "remote.h"
+#include "gcrun.h"
+#include "print.h"
 
-#define POLL_MS     500
-#define POLL_MAX_MS 2000
-#define QUEUED_MS   60000 /* a worker takes a run up within seconds */
-#define MEMORY_MAX  ((size_t)1 << 20)
+#define MEMORY_MAX ((size_t)64 << 20) /* API_GC_ROOTS_MAX roots */
 
 struct config {
-	struct opt_common common;
-	struct remote_config remote;
+	struct action_config base;
 	int64_t older_than, pending_older_than;
-	int force, no_wait;
+	int force, no_wait, dry_run, json;
+	uint64_t max_share, limit;
 };
 
 #define O(field)   offsetof(struct config, field)
 #define AGE_MAX_MS (API_AGE_MAX * 1000)
 
-static const struct opt options[] = {
-	REMOTE_OPTIONS(O(remote)),
+#define JSON_OPTION(text)                                                  \
+	{                                                                  \
+		"json", NULL, OPT_BOOL, O(json), 0, NULL, NULL, text, 0, 0 \
+	}
+
+static const struct opt start_options[] = {
+	REMOTE_OPTIONS(O(base.remote)),
 	{ "older-than", NULL, OPT_DURATION, O(older_than), 0, "720h",
 	    "DURATION", "closures that were not pushed for so long go", 0,
 	    AGE_MAX_MS },
@@ -41,29 +45,42 @@ static const struct opt options[] = {
 	{ "failed-uploads-older-than", NULL, OPT_DURATION,
 	    O(pending_older_than), OPT_HIDDEN, NULL, "DURATION",
 	    "the same as --pending-older-than", 0, AGE_MAX_MS },
+	{ "dry-run", NULL, OPT_BOOL, O(dry_run), 0, NULL, NULL,
+	    "change nothing; print what would go", 0, 0 },
+	{ "max-share", NULL, OPT_U64, O(max_share), 0, NULL, "PERCENT",
+	    "stop when more of all live objects would go (default: the "
+	    "worker's)",
+	    1, 100 },
 	{ "force", NULL, OPT_BOOL, O(force), 0, NULL, NULL,
-	    "delete at once, without the grace period", 0, 0 },
+	    "delete at once: readers may find parts gone", 0, 0 },
 	{ "no-wait", NULL, OPT_BOOL, O(no_wait), 0, NULL, NULL,
 	    "do not wait for the end", 0, 0 },
+	JSON_OPTION("print the run, or what would go, as JSON"),
 	{ NULL },
 };
 
-static const struct opt_program program = {
-	.name = "niks3 gc",
-	.synopsis = "niks3 gc [OPTION]...",
-	.summary = "Deletes what no closure, pin or upload needs any more.",
-	.opts = options,
+static const struct opt status_options[] = {
+	REMOTE_OPTIONS(O(base.remote)),
+	JSON_OPTION("print a JSON object"),
+	{ NULL },
+};
+
+static const struct opt history_options[] = {
+	REMOTE_OPTIONS(O(base.remote)),
+	{ "limit", NULL, OPT_U64, O(limit), 0, "20", "N", "the latest N runs",
+	    1, 100000 },
+	JSON_OPTION("print a JSON array"),
+	{ NULL },
 };
 
 static void
-tell_progress(const struct gc_status *s)
+warn_of_force(void)
 {
-	log_info("Garbage collection progress", LOG_S("phase", s->phase),
-	    LOG_U("failed_uploads_deleted", s->failed_uploads_deleted),
-	    LOG_U("old_closures_deleted", s->old_closures_deleted),
-	    LOG_U("objects_marked", s->objects_marked),
-	    LOG_U("objects_deleted", s->objects_deleted),
-	    LOG_U("objects_failed", s->objects_failed));
+	log_warn("--force skips the grace: what nothing needs is deleted at "
+	         "once. Uploads are safe, readers are not");
+	log_warn("Who read a narinfo just before finds its NAR gone in the "
+	         "middle of a copy; and Nix remembers narinfos for up to 30 "
+	         "days and will ask for NARs that are gone");
 }
 
 static void
@@ -77,113 +94,110 @@ tell_end(const struct gc_status *s)
 	    LOG_U("objects-failed-to-delete", s->objects_failed));
 }
 
-/* Asks about run id until it has ended. */
 static int
-follow(struct remote_conn *conn, uint64_t id, struct arena *a, struct err *e)
-{
-	deadline_t taken = deadline_in(QUEUED_MS);
-	char path[64], phase[64] = "";
-	struct gc_status s;
-
-	snprintf(path, sizeof path, "/api/v2/gc/%llu", (unsigned long long)id);
-	for (int64_t pause = POLL_MS / 5;; pause = pause * 3 / 2) {
-		arena_reset(a);
-		if (remote_call(conn,
-		        &(struct remote_call){
-		            .method = "GET",
-		            .path = path,
-		            .reply_desc = &gc_status_desc,
-		            .reply = &s,
-		            .deadline = deadline_in(REMOTE_CALL_MS),
-		        },
-		        a, e) != 0)
-			return -1;
-		if (strcmp(s.state, "succeeded") == 0) {
-			tell_end(&s);
-			return 0;
-		}
-		if (strcmp(s.state, "failed") == 0)
-			return err_set(e, ERR_INTERNAL,
-			    "garbage collection %llu failed: %s",
-			    (unsigned long long)id,
-			    s.error != NULL ? s.error : "no reason given");
-		if (strcmp(s.state, "queued") == 0 &&
-		    deadline_left(taken) == 0) {
-			err_set(e, ERR_UNAVAILABLE,
-			    "garbage collection %llu is queued, but no worker "
-			    "takes it up",
-			    (unsigned long long)id);
-			return err_hint(
-			    e, "is niks3-gc running? the run stays queued");
-		}
-		if (s.phase != NULL && strcmp(s.phase, phase) != 0) {
-			snprintf(phase, sizeof phase, "%s", s.phase);
-			tell_progress(&s);
-		}
-		clock_sleep(pause < POLL_MAX_MS ? pause : POLL_MAX_MS,
-		    deadline_in(POLL_MAX_MS));
-	}
-}
-
-static int
-gc(const struct config *c, struct remote_conn *conn, struct arena *a,
+ask(const struct config *c, struct action_run *r, struct gc_status *s,
     struct err *e)
 {
 	struct gc_request body = {
 		.older_than_s = c->older_than / 1000000,
 		.pending_older_than_s = c->pending_older_than / 1000000,
 		.force = c->force,
+		.dry_run = c->dry_run,
+		.max_share = c->max_share,
 	};
+
+	return remote_call(r->conn,
+	    &(struct remote_call){
+	        .method = "POST",
+	        .path = "/api/v2/gc",
+	        .request_desc = &gc_request_desc,
+	        .request = &body,
+	        .reply_desc = &gc_status_desc,
+	        .reply = s,
+	        .deadline = deadline_in(REMOTE_CALL_MS),
+	    },
+	    r->a, e);
+}
+
+static int
+start(struct action_run *r, struct err *e)
+{
+	const struct config *c = r->config;
 	char older[NUM_DURATION_MAX], pending[NUM_DURATION_MAX];
 	struct gc_status s;
 
-	log_info("Starting garbage collection",
+	log_info(
+	    c->dry_run ? "Starting dry run" : "Starting garbage collection",
 	    LOG_S("older-than", num_fmt_duration(older, c->older_than)),
 	    LOG_S("pending-older-than",
 	        num_fmt_duration(pending, c->pending_older_than)),
 	    LOG_S("force", c->force ? "true" : "false"));
-	if (c->force)
-		log_warn("Force: objects are deleted at once. Whoever copies "
-		         "from the cache just now may find a part gone");
-	if (remote_call(conn,
-	        &(struct remote_call){
-	            .method = "POST",
-	            .path = "/api/v2/gc",
-	            .request_desc = &gc_request_desc,
-	            .request = &body,
-	            .reply_desc = &gc_status_desc,
-	            .reply = &s,
-	            .deadline = deadline_in(REMOTE_CALL_MS),
-	        },
-	        a, e) != 0)
+	if (c->force && !c->dry_run)
+		warn_of_force();
+	if (ask(c, r, &s, e) != 0)
 		return -1;
-	log_info("Garbage collection started", LOG_U("run", s.id));
-	return c->no_wait ? 0 : follow(conn, s.id, a, e);
+	log_info(c->dry_run ? "Dry run started" : "Garbage collection started",
+	    LOG_U("run", s.id));
+	if (!c->no_wait) {
+		if (gcrun_follow(r->conn, s.id, r->a, &s, e) != 0)
+			return -1;
+		if (c->dry_run)
+			return gcrun_print_plan(
+			    r->conn, s.id, c->json, r->a, e);
+		tell_end(&s);
+	}
+	return c->json ? print_json(&gc_status_desc, &s, e) : 0;
 }
+
+static int
+status(struct action_run *r, struct err *e)
+{
+	const struct config *c = r->config;
+	uint64_t id = 0;
+
+	if (r->nargs > 0 &&
+	    (num_parse_u64(r->args[0], strlen(r->args[0]), INT64_MAX, &id, e) !=
+	            0 ||
+	        id == 0))
+		return err_set(e, ERR_USAGE,
+		    "run \"%.100s\": not a number of a "
+		    "run",
+		    r->args[0]);
+	return gcrun_print_status(r->conn, id, c->json, r->a, e);
+}
+
+static int
+history(struct action_run *r, struct err *e)
+{
+	const struct config *c = r->config;
+
+	return gcrun_print_history(r->conn, c->limit, c->json, e);
+}
+
+static const struct action actions[] = {
+	{ NULL, start,
+	    { "niks3 gc", "niks3 gc [status [RUN] | history] [OPTION]...",
+	        "Deletes what no closure, pin or upload needs any more.",
+	        start_options, 0, 0 } },
+	{ "status", status,
+	    { "niks3 gc status", "niks3 gc status [OPTION]... [RUN]",
+	        "Tells how a run goes, or went; the latest one by default.",
+	        status_options, 0, 1 } },
+	{ "history", history,
+	    { "niks3 gc history", "niks3 gc history [OPTION]...",
+	        "Lists the latest runs, newest first.", history_options, 0,
+	        0 } },
+};
 
 int
 command_gc(int argc, char **argv)
 {
-	struct config c = { 0 };
-	struct remote *remote = NULL;
-	struct remote_conn *conn = NULL;
-	struct arena *a = arena_new(MEMORY_MAX);
-	struct err e = ERR_INIT;
-	char **args;
-	size_t nargs;
-	int status;
+	static const struct action_set set = {
+		.actions = actions,
+		.n = sizeof actions / sizeof actions[0],
+		.config_size = sizeof(struct config),
+		.memory = MEMORY_MAX,
+	};
 
-	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) < 0) {
-		if (remote_new(&c.remote, &remote, &e) == 0 &&
-		    !c.common.check) {
-			conn = remote_conn_new(remote);
-			gc(&c, conn, a, &e);
-		}
-		status = e.kind == ERR_NONE ? 0 : command_fail(&e);
-		remote_conn_free(conn);
-		remote_free(remote);
-		opt_done(&program, &c);
-	}
-	arena_free(a);
-	return status;
+	return action_main(&set, argc, argv);
 }

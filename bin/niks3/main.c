@@ -18,6 +18,8 @@ static const struct command {
 	{ "push", command_push, "push store paths with all they need" },
 	{ "gc", command_gc, "delete what no closure needs any more" },
 	{ "pins", command_pins, "keep closures by name" },
+	{ "closures", command_closures, "list what was pushed; take it away" },
+	{ "why", command_why, "tell what keeps a path" },
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -27,7 +29,7 @@ usage(FILE *f)
 {
 	fprintf(f, "usage: niks3 COMMAND [OPTION]...\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
+		fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].help);
 	fprintf(f, "\nniks3 COMMAND --help tells the options of a command.\n");
 }
 
@@ -42,6 +44,15 @@ command_fail(const struct err *e)
 		fprintf(stderr, "hint: %s\n",
 		    log_escape(text, sizeof text, e->hint));
 	return err_exit(e->kind);
+}
+
+void
+command_log(const struct opt_common *c)
+{
+	enum log_level level;
+
+	if (log_level_parse(c->log_level, &level, NULL) == 0)
+		log_init("niks3", level);
 }
 
 int

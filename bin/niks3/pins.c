@@ -4,48 +4,39 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../libcommon/codec/json.h"
 #include "../../libcommon/core/arena.h"
-#include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/clock.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../proto/bodies.h"
+#include "action.h"
 #include "command.h"
 #include "nixcmd.h"
-#include "remote.h"
+#include "print.h"
 
 #define MEMORY_MAX ((size_t)1 << 30) /* a million pins */
 
 struct config {
-	struct opt_common common;
-	struct remote_config remote;
+	struct action_config base;
 	int names_only, json;
 };
 
 #define O(field) offsetof(struct config, field)
 
 static const struct opt plain_options[] = {
-	REMOTE_OPTIONS(O(remote)),
+	REMOTE_OPTIONS(O(base.remote)),
 	{ NULL },
 };
 
 static const struct opt list_options[] = {
-	REMOTE_OPTIONS(O(remote)),
+	REMOTE_OPTIONS(O(base.remote)),
 	{ "names-only", NULL, OPT_BOOL, O(names_only), 0, NULL, NULL,
 	    "print only the names, one a line", 0, 0 },
 	{ "json", NULL, OPT_BOOL, O(json), 0, NULL, NULL, "print a JSON array",
 	    0, 0 },
 	{ NULL },
-};
-
-struct run {
-	const struct config *c;
-	struct remote_conn *conn;
-	struct arena *a;
-	char **args;
 };
 
 static int
@@ -85,7 +76,7 @@ pins_create(struct remote_conn *conn, struct arena *a, const char *name,
 }
 
 static int
-create(struct run *r, struct err *e)
+create(struct action_run *r, struct err *e)
 {
 	const char *store_dir, *base;
 
@@ -96,7 +87,7 @@ create(struct run *r, struct err *e)
 }
 
 static int
-drop(struct run *r, struct err *e)
+drop(struct action_run *r, struct err *e)
 {
 	if (call(r->conn, r->a, "DELETE", r->args[0], NULL, e) != 0)
 		return -1;
@@ -105,23 +96,16 @@ drop(struct run *r, struct err *e)
 }
 
 static int
-print_json(const struct pin_list *list, struct err *e)
+print_array(const struct pin_list *list, struct err *e)
 {
-	struct buf out;
-	int rc = 0;
+	size_t n = 0;
 
-	buf_init(&out, MEMORY_MAX);
-	for (size_t i = 0; rc == 0 && i < list->pins.n; i++) {
-		rc = buf_puts(&out, i == 0 ? "[\n  " : ",\n  ", e);
-		if (rc == 0)
-			rc = json_encode(
-			    &pin_entry_desc, &list->pins.items[i], &out, e);
-	}
-	if (rc == 0)
-		printf(
-		    "%s%s\n", buf_str(&out), list->pins.n == 0 ? "[]" : "\n]");
-	buf_done(&out);
-	return rc;
+	for (size_t i = 0; i < list->pins.n; i++)
+		if (print_item(&n, &pin_entry_desc, &list->pins.items[i], e) !=
+		    0)
+			return -1;
+	print_items_end(n);
+	return 0;
 }
 
 static void
@@ -148,8 +132,9 @@ print_table(const struct pin_list *list)
 }
 
 static int
-list(struct run *r, struct err *e)
+list(struct action_run *r, struct err *e)
 {
+	const struct config *c = r->config;
 	struct pin_list body;
 
 	if (remote_call(r->conn,
@@ -162,9 +147,9 @@ list(struct run *r, struct err *e)
 	        },
 	        r->a, e) != 0)
 		return -1;
-	if (r->c->json)
-		return print_json(&body, e);
-	if (!r->c->names_only)
+	if (c->json)
+		return print_array(&body, e);
+	if (!c->names_only)
 		print_table(&body);
 	else
 		for (size_t i = 0; i < body.pins.n; i++)
@@ -172,11 +157,7 @@ list(struct run *r, struct err *e)
 	return 0;
 }
 
-static const struct action {
-	const char *name;
-	int (*run)(struct run *r, struct err *e);
-	struct opt_program program;
-} actions[] = {
+static const struct action actions[] = {
 	{ "create", create,
 	    { "niks3 pins create", "niks3 pins create [OPTION]... NAME PATH",
 	        "Keeps the closure of PATH, which was pushed, by NAME.",
@@ -189,46 +170,15 @@ static const struct action {
 	        "Lets go what NAME keeps.", plain_options, 1, 1 } },
 };
 
-#define ACTIONS (sizeof actions / sizeof actions[0])
-
-static int
-run_action(const struct action *action, int argc, char **argv)
-{
-	struct config c = { 0 };
-	struct run r = { .c = &c };
-	struct remote *remote = NULL;
-	struct err e = ERR_INIT;
-	size_t nargs;
-	int status;
-
-	if ((status = opt_start(
-	         &action->program, &c, argc, argv, &r.args, &nargs)) >= 0)
-		return status;
-	if (remote_new(&c.remote, &remote, &e) == 0 && !c.common.check) {
-		r.a = arena_new(MEMORY_MAX);
-		r.conn = remote_conn_new(remote);
-		action->run(&r, &e);
-	}
-	status = e.kind == ERR_NONE ? 0 : command_fail(&e);
-	remote_conn_free(r.conn);
-	remote_free(remote);
-	arena_free(r.a);
-	opt_done(&action->program, &c);
-	return status;
-}
-
 int
 command_pins(int argc, char **argv)
 {
-	int help = argc > 1 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+	static const struct action_set set = {
+		.actions = actions,
+		.n = sizeof actions / sizeof actions[0],
+		.config_size = sizeof(struct config),
+		.memory = MEMORY_MAX,
+	};
 
-	for (size_t i = 0; argc > 1 && i < ACTIONS; i++)
-		if (strcmp(argv[1], actions[i].name) == 0)
-			return run_action(&actions[i], argc - 1, argv + 1);
-	fprintf(help ? stdout : stderr,
-	    "usage: niks3 pins create NAME PATH\n"
-	    "       niks3 pins list [--names-only] [--json]\n"
-	    "       niks3 pins delete NAME\n");
-	return help ? 0 : err_exit(ERR_USAGE);
+	return action_main(&set, argc, argv);
 }

@@ -31,6 +31,7 @@
 #include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "command.h"
+#include "lease.h"
 #include "nixcmd.h"
 #include "progress.h"
 #include "remote.h"
@@ -282,6 +283,7 @@ begin(struct push *p, struct remote_conn *conn, struct err *e)
 	snprintf(p->upload, sizeof p->upload, "%s", reply.id);
 	if (strspn(p->upload, "0123456789abcdef") != strlen(p->upload))
 		return err_set(e, ERR_VERSION, "the upload's id is malformed");
+	p->lease_ms = reply.lease_ms;
 	p->want_paths = reply.narinfos;
 	return closure_wants(p, &reply, e);
 }
@@ -373,6 +375,9 @@ static int
 upload(struct push *p, struct remote_conn *conn, const struct config *c,
     const struct desc_strs *roots, struct err *e)
 {
+	struct lease *lease;
+	int rc;
+
 	if (closure_load(p, roots->items, roots->n, !c->no_logs, e) != 0 ||
 	    begin(p, conn, e) != 0)
 		return -1;
@@ -380,9 +385,12 @@ upload(struct push *p, struct remote_conn *conn, const struct config *c,
 	log_info("Uploading", LOG_U("paths", p->want_paths),
 	    LOG_S("to", remote_host(p->remote)),
 	    LOG_U("already-cached", p->request.paths.n - p->want_paths));
-	if (transfer(p, c->uploads, e) != 0)
-		return -1;
-	return commit(p, conn, e);
+	lease = lease_begin(p);
+	rc = transfer(p, c->uploads, e);
+	if (rc == 0)
+		rc = commit(p, conn, e);
+	lease_end(lease);
+	return rc;
 }
 
 static void
@@ -454,6 +462,7 @@ command_push(int argc, char **argv)
 
 	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
 		return status;
+	command_log(&c.common);
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.freed, NULL);
 	p.a = arena_new(MEMORY_MAX);

@@ -4,6 +4,7 @@
  *	closure.c   asks Nix what belongs to the closure, makes the request
  *	pack.c      threads, one a core: serialise, hash and compress paths
  *	put.c       threads: get objects authorised, write them to S3
+ *	lease.c     thread: keeps the upload's lease meanwhile
  *	push.c      the order of things, and the way back
  *
  * Packed objects go through a bounded queue from pack to put; the bytes of all
@@ -80,8 +81,9 @@ struct push {
 	struct realisation *reals;
 	size_t nreals;
 	char upload[API_ID_MAX + 1]; /* "" before there is one */
-	struct map *wants;           /* key to struct want */
-	uint32_t *order;             /* paths, largest NAR first */
+	int64_t lease_ms;
+	struct map *wants; /* key to struct want */
+	uint32_t *order;   /* paths, largest NAR first */
 	int level;
 
 	struct queue *queue; /* of struct item */

@@ -187,7 +187,8 @@ remote_conn_free(struct remote_conn *c)
 
 /* The error that the server described, or what its status says. */
 static void
-answered_error(const struct remote_conn *c, int status, struct err *e)
+answered_error(const struct remote_conn *c, const struct remote_call *call,
+    int status, struct err *e)
 {
 	struct arena *a = arena_new(ERROR_MEMORY);
 	struct api_error body;
@@ -202,6 +203,8 @@ answered_error(const struct remote_conn *c, int status, struct err *e)
 			err_prefix(e, "%s and %zu more",
 			    body.error.missing.items[0],
 			    body.error.missing.n - 1);
+		if (call->busy != NULL)
+			*call->busy = body.error.run;
 	} else {
 		err_set(e, err_kind_by_http(status),
 		    "the server %s answered %d", c->remote->host, status);
@@ -255,6 +258,8 @@ remote_call(struct remote_conn *c, const struct remote_call *call,
 		.cancel = call->stubborn ? NULL : r->cancel,
 	};
 
+	if (call->busy != NULL)
+		*call->busy = 0;
 	buf_reset(&c->url);
 	if (buf_printf(&c->url, e, "%s%s", r->url, call->path) != 0 ||
 	    encode_body(c, call, &http, e) != 0)
@@ -269,7 +274,7 @@ remote_call(struct remote_conn *c, const struct remote_call *call,
 		if (http_call(c->http, &http, &answer, e) == 0) {
 			if (answer.status < 300)
 				break;
-			answered_error(c, answer.status, e);
+			answered_error(c, call, answer.status, e);
 			if (answer.retry_after_ms > pause)
 				pause = answer.retry_after_ms;
 		} else {

@@ -71,6 +71,9 @@ struct remote_call {
 	const struct desc *reply_desc;
 	void *reply; /* NULL: the answer's body is of no interest */
 	deadline_t deadline;
+	/* Gets the run of the garbage collection that an error names as being
+	 * in the way, or 0; or NULL. */
+	uint64_t *busy;
 	/* Goes on although the user asked to stop: for the rollback. */
 	int stubborn;
 };

@@ -41,9 +41,10 @@ static const struct desc *const bodies[] = { &present_request_desc,
 	&authorized_put_desc, &authorize_reply_desc, &multipart_request_desc,
 	&multipart_reply_desc, &complete_part_desc, &complete_request_desc,
 	&complete_reply_desc, &commit_request_desc, &commit_reply_desc,
-	&gc_request_desc, &gc_status_desc, &pin_request_desc, &pin_entry_desc,
-	&pin_list_desc, &cache_info_desc, &api_error_body_desc, &api_error_desc,
-	&tree_desc };
+	&gc_request_desc, &gc_status_desc, &gc_history_desc, &gc_root_desc,
+	&gc_plan_desc, &closure_entry_desc, &closure_list_desc, &keeper_desc,
+	&why_reply_desc, &pin_request_desc, &pin_entry_desc, &pin_list_desc,
+	&cache_info_desc, &api_error_body_desc, &api_error_desc, &tree_desc };
 
 #define BODIES (sizeof bodies / sizeof bodies[0])
 
