@@ -137,8 +137,7 @@ describe(struct db *db, struct asking *q, const char *sql, size_t begin,
 	PGresult *r;
 
 	array_init(&ids, DB_INT8S);
-	for (size_t i = begin; i < end; i++)
-		array_i64(&ids, q->ids[i]);
+	array_i64s(&ids, q->ids + begin, end - begin);
 	rc = db_exec(db, sql, PARAMS(P_ARRAY(&ids)), &r, e);
 	array_done(&ids);
 	if (rc != 0)

@@ -1,15 +1,13 @@
 #include "reap.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "../core/arena.h"
 #include "db_internal.h"
 #include "gcruns.h"
 
 /* A time that is given in microseconds. */
-#define AT(us)  "'epoch'::timestamptz + " us " * interval '1 microsecond'"
+#define AT(us) "'epoch'::timestamptz + " us " * interval '1 microsecond'"
+/* A time as microseconds. */
+#define US(at)  "(extract(epoch FROM " at ") * 1000000)::bigint"
 
 #define SLICE   250 /* objects under the roots lock at once */
 #define SCRATCH ((size_t)4 << 20)
@@ -19,10 +17,7 @@ reap_clock(struct db *db, int64_t *now_us, struct err *e)
 {
 	PGresult *r;
 
-	if (db_query(db,
-	        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)"
-	        "::bigint",
-	        P_NONE, &r, e) != 0)
+	if (db_query(db, "SELECT " US("clock_timestamp()"), P_NONE, &r, e) != 0)
 		return err_prefix(e, "clock of the database");
 	*now_us = row_i64(r, 0, 0);
 	PQclear(r);
@@ -236,8 +231,6 @@ claim_next(struct db *db, struct claim *c, struct err *e)
 	" AND o.id = ANY (ARRAY(SELECT object_id FROM tombstones"    \
 	" WHERE claimed_at IS NOT NULL AND rank = 1 UNION ALL"       \
 	" SELECT object_id FROM pending WHERE writer IS NOT NULL)))))"
-/* A time as microseconds. */
-#define US(at) "(extract(epoch FROM " at ") * 1000000)::bigint"
 /* What is told of a candidate, whose id is that. */
 #define TELL(id)                                                     \
 	" " id ", (SELECT key FROM objects o WHERE o.id = " id PROBE \
