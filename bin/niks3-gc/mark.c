@@ -14,7 +14,12 @@
 #include "../../libcommon/db/reap.h"
 #include "gc.h"
 
-#define BATCH         1000 /* objects under the roots lock at once */
+/* Objects under the roots lock at once, for some 10 ms; and fewer, with a rest
+ * after each, until nobody has pushed for so long. */
+#define BATCH         2000
+#define BATCH_BUSY    1000
+#define BUSY_MS       1000
+#define REST_MS       1
 #define REPORT_MEMORY ((size_t)256 << 20)
 
 /* ---- reading ---- */
@@ -141,12 +146,13 @@ mark_done(struct gc *g)
 
 /* ---- writing ---- */
 
-typedef int batch_fn(struct gc *g, const struct gcrun *r, const int64_t *ids,
-    size_t n, uint64_t *done, struct err *e);
+/* One batch: n from there on in a list. */
+typedef int batch_fn(struct gc *g, const struct gcrun *r, size_t from, size_t n,
+    uint64_t *done, struct err *e);
 
 static int
-with_patience(struct gc *g, const struct gcrun *r, batch_fn *fn,
-    const int64_t *ids, size_t n, uint64_t *done, struct err *e)
+with_patience(struct gc *g, const struct gcrun *r, batch_fn *fn, size_t from,
+    size_t n, uint64_t *done, struct err *e)
 {
 	unsigned tries = 0;
 	int rc;
@@ -155,25 +161,33 @@ with_patience(struct gc *g, const struct gcrun *r, batch_fn *fn,
 		err_clear(e);
 		rc = gc_check(g, e);
 		if (rc == 0)
-			rc = fn(g, r, ids, n, done, e);
+			rc = fn(g, r, from, n, done, e);
 	} while (rc != 0 && gc_again(&tries, e));
 	return rc;
 }
 
-/* *done, if not NULL, gets how many were changed. */
+/* A list of n. *done, if not NULL, gets how many were changed. */
 static int
-in_batches(struct gc *g, const struct gcrun *r, batch_fn *fn,
-    const int64_t *ids, size_t n, uint64_t *done, struct err *e)
+in_batches(struct gc *g, const struct gcrun *r, batch_fn *fn, size_t n,
+    uint64_t *done, struct err *e)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, appeared = graph_appeared(g->graph);
+	deadline_t busy = 0;
+	size_t some;
 
-	for (size_t i = 0; i < n; i += BATCH) {
-		size_t some = n - i < BATCH ? n - i : BATCH;
+	for (size_t i = 0; i < n; i += some) {
+		size_t most = deadline_left(busy) > 0 ? BATCH_BUSY : BATCH;
 		uint64_t one;
 
-		if (with_patience(g, r, fn, ids + i, some, &one, e) != 0)
+		some = n - i < most ? n - i : most;
+		if (with_patience(g, r, fn, i, some, &one, e) != 0)
 			return -1;
 		sum += one;
+		if (graph_appeared(g->graph) > appeared)
+			busy = deadline_in(BUSY_MS);
+		appeared = graph_appeared(g->graph);
+		if (deadline_left(busy) > 0)
+			clock_sleep(REST_MS, busy);
 	}
 	if (done != NULL)
 		*done = sum;
@@ -181,34 +195,40 @@ in_batches(struct gc *g, const struct gcrun *r, batch_fn *fn,
 }
 
 static int
-expire(struct gc *g, const struct gcrun *r, const int64_t *ids, size_t n,
+expire(struct gc *g, const struct gcrun *r, size_t from, size_t n,
     uint64_t *done, struct err *e)
 {
-	return graph_expire(g->db, g->graph, ids, n,
+	const int64_t *ids;
+
+	graph_expiring(g->graph, &ids);
+	return graph_expire(g->db, g->graph, ids + from, n,
 	    aged(r, r->params.older_than_us), r->id, done, e);
 }
 
 static int
-revive(struct gc *g, const struct gcrun *r, const int64_t *ids, size_t n,
+revive(struct gc *g, const struct gcrun *r, size_t from, size_t n,
     uint64_t *done, struct err *e)
 {
-	return graph_revive(g->db, g->graph, ids, n, r->id, done, e);
+	const int64_t *ids;
+
+	graph_revivable(g->graph, &ids);
+	return graph_revive(g->db, g->graph, ids + from, n, r->id, done, e);
 }
 
 static int
-tombstone(struct gc *g, const struct gcrun *r, const int64_t *ids, size_t n,
+tombstone(struct gc *g, const struct gcrun *r, size_t from, size_t n,
     uint64_t *done, struct err *e)
 {
-	return graph_tombstone(g->db, g->graph, ids, n, r->id, done, e);
+	return graph_tombstone(g->db, g->graph, from, n, r->id, done, e);
 }
 
 int
 mark_expire(struct gc *g, struct gcrun *r, struct err *e)
 {
 	const int64_t *ids;
-	size_t n = graph_expiring(g->graph, &ids);
 
-	return in_batches(g, r, expire, ids, n, NULL, e);
+	return in_batches(
+	    g, r, expire, graph_expiring(g->graph, &ids), NULL, e);
 }
 
 int
@@ -219,29 +239,29 @@ mark_tombstones(struct gc *g, struct gcrun *r, struct err *e)
 	uint64_t done;
 
 	do
-		if (in_batches(g, r, revive, ids, n, &done, e) != 0)
+		if (in_batches(g, r, revive, n, &done, e) != 0)
 			return -1;
 	while (done > 0);
 	n = graph_garbage(g->graph, &ids);
-	if (in_batches(g, r, tombstone, ids, n, NULL, e) != 0)
+	if (in_batches(g, r, tombstone, n, NULL, e) != 0)
 		return -1;
 	free_graph(g);
 	return 0;
 }
 
 static int
-hasten(struct gc *g, const struct gcrun *r, const int64_t *ids, size_t n,
+hasten(struct gc *g, const struct gcrun *r, size_t from, size_t n,
     uint64_t *done, struct err *e)
 {
 	(void)r;
 	*done = 0;
-	return graph_hasten(g->db, ids, n, e);
+	return graph_hasten(g->db, g->purge + from, n, e);
 }
 
 int
 mark_at_once(struct gc *g, struct gcrun *r, struct err *e)
 {
-	return in_batches(g, r, hasten, g->purge, g->npurge, NULL, e);
+	return in_batches(g, r, hasten, g->npurge, NULL, e);
 }
 
 /* ---- the report of a dry run ---- */

@@ -90,6 +90,7 @@ static const struct state {
 } states[] = {
 	{ "40001", ERR_CONFLICT, 1 },    /* serialization_failure */
 	{ "40P01", ERR_CONFLICT, 1 },    /* deadlock_detected */
+	{ "23505", ERR_CONFLICT, 1 },    /* unique_violation */
 	{ "55P03", ERR_CONFLICT, 0 },    /* lock_not_available */
 	{ "57014", ERR_TIMEOUT, 0 },     /* query_canceled */
 	{ "42501", ERR_FORBIDDEN, 0 },   /* insufficient_privilege */
@@ -266,7 +267,8 @@ connect_poll(struct db *db, struct err *e)
  * once, without looking at the parameters, and by index: what the planner
  * believes of the tables that uploads fill and empty is often wrong by much (see
  * PROBE), and reading 50,000 parameters to estimate takes it longer than the
- * statement.
+ * statement. And never by a bitmap: only a plain scan notes in the index which
+ * rows are dead, and the next one passes over them.
  */
 static const char settings_sql[] =
     "SELECT set_config('client_min_messages', 'warning', false),"
@@ -277,6 +279,7 @@ static const char settings_sql[] =
     " set_config('jit', 'off', false),"
     " set_config('plan_cache_mode', 'force_generic_plan', false),"
     " set_config('enable_seqscan', 'off', false),"
+    " set_config('enable_bitmapscan', 'off', false),"
     " set_config('random_page_cost', '1.1', false),"
     " set_config('idle_in_transaction_session_timeout', $1, false)";
 

@@ -11,6 +11,9 @@
 #define PAUSE_MS    100
 #define PER_BUCKET  8
 #define SEEN_MEMORY ((size_t)1 << 30) /* of ids that appeared meanwhile */
+#define SIZES_BATCH 10000
+/* Reading all sizes takes as long as looking up one of so many. */
+#define SIZES_SCAN 8
 
 void
 ids_add(struct ids *v, int64_t id)
@@ -45,6 +48,7 @@ clear(struct graph *g)
 	free(g->garbage.items);
 	free(g->revivable.items);
 	free(g->expiring.items);
+	free(g->sizes);
 	free(g->to_read.items);
 	map_free(g->seen);
 	arena_free(g->seen_memory);
@@ -90,6 +94,13 @@ graph_position(const struct graph *g, int64_t id)
 	b = (uint64_t)(id - g->ids[0]) >> g->shift;
 	lo = g->bucket[b];
 	hi = g->bucket[b + 1];
+	/* Ids are distinct: none lies farther than its distance tells, and where
+	 * all are there it lies just there. */
+	if (lo < hi && id >= g->ids[lo] && id - g->ids[lo] < hi - lo) {
+		hi = lo + (id - g->ids[lo]);
+		if (g->ids[hi] == id)
+			return hi;
+	}
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
@@ -245,30 +256,42 @@ row_need(void *ctx, const uint8_t *p, size_t len, struct err *e)
 	return 0;
 }
 
-/* Appends what at was the last to refer to. */
+/* Appends an object that nothing refers to any more, then what it was the last to
+ * refer to, but for what the walk downwards has yet to meet. */
 static void
-release(struct graph *g, uint32_t *referrers, size_t at)
+list(struct graph *g, uint32_t *referrers, uint32_t cursor)
 {
-	for (uint32_t k = g->first[at]; k < g->end[at]; k++) {
-		uint32_t to = g->edges[k];
+	stack_push(&g->stack, cursor);
+	while (g->stack.n > 0) {
+		uint32_t at = g->stack.items[--g->stack.n];
 
-		if (to != NOBODY && --referrers[to] == 0 && GARBAGE(g, to))
-			g->garbage.items[g->garbage.n++] = to;
+		g->garbage.items[g->garbage.n++] = at;
+		for (uint32_t k = g->first[at]; k < g->end[at]; k++) {
+			uint32_t to = g->edges[k];
+
+			if (to != NOBODY && --referrers[to] == 0 &&
+			    to > cursor && GARBAGE(g, to))
+				stack_push(&g->stack, to);
+		}
 	}
 }
 
 /*
  * Rule R8: unreachable live objects, each before what it refers to. However many
  * of the batches are done, no live object refers to a tombstone. (What refers to
- * one of them is garbage itself.) Kahn's algorithm, level by level, each in order
- * of id, which the database reads faster. While it runs, the list holds positions.
+ * one of them is garbage itself.)
+ *
+ * Kahn's algorithm, from the newest to the oldest: most refer to what is older, so
+ * the list nearly descends, and a batch finds its rows side by side. While it
+ * runs, the list holds positions. Returns where in it each object is that is
+ * garbage; malloc'ed.
  */
-static void
+static uint32_t *
 collect_garbage(struct graph *g)
 {
 	uint32_t *referrers = xcalloc(g->n, sizeof *referrers);
 	struct ids *out = &g->garbage;
-	size_t total = 0, begin = 0, end;
+	size_t total = 0;
 
 	for (size_t i = 0; i < g->n; i++) {
 		if (!GARBAGE(g, i))
@@ -280,25 +303,20 @@ collect_garbage(struct graph *g)
 	}
 	out->cap = total;
 	out->items = xcalloc(total, sizeof *out->items);
-	for (size_t i = 0; i < g->n; i++)
+	for (size_t i = g->n; i-- > 0;)
 		if (GARBAGE(g, i) && referrers[i] == 0)
-			out->items[out->n++] = i;
-	for (; begin < out->n; begin = end) {
-		end = out->n;
-		qsort(out->items + begin, end - begin, sizeof *out->items,
-		    i64_order);
-		for (size_t i = begin; i < end; i++) {
-			release(g, referrers, out->items[i]);
-			referrers[out->items[i]] = NOBODY; /* listed */
-		}
-	}
+			list(g, referrers, i);
 	/* Circles, which no store has. */
-	for (size_t i = 0; out->n < total && i < g->n; i++)
-		if (GARBAGE(g, i) && referrers[i] != NOBODY)
+	for (size_t i = 0; out->n < total; i++)
+		if (GARBAGE(g, i) && referrers[i] > 0)
 			out->items[out->n++] = i;
-	for (size_t i = 0; i < out->n; i++)
-		out->items[i] = g->ids[out->items[i]];
-	free(referrers);
+	for (size_t i = 0; i < out->n; i++) {
+		size_t at = out->items[i];
+
+		referrers[at] = i;
+		out->items[i] = g->ids[at];
+	}
+	return referrers;
 }
 
 static void
@@ -307,6 +325,79 @@ collect_revivable(struct graph *g)
 	for (size_t i = 0; i < g->n; i++)
 		if ((g->flags[i] & (REACHED | STALE)) == (REACHED | TOMBSTONE))
 			ids_add(&g->revivable, g->ids[i]);
+}
+
+/* ---- sizes ---- */
+
+struct sizes {
+	struct graph *g;
+	const uint32_t *listed; /* where an object is in the list of garbage */
+};
+
+static void
+put_size(struct sizes *s, int64_t id, int64_t size)
+{
+	uint32_t at = graph_position(s->g, id);
+
+	if (at != NOBODY && GARBAGE(s->g, at))
+		s->g->sizes[s->listed[at]] = size;
+}
+
+static int
+row_size(void *ctx, const uint8_t *p, size_t len, struct err *e)
+{
+	(void)len;
+	(void)e;
+	put_size(ctx, get_i64(p + 6), get_i64(p + 18));
+	return 0;
+}
+
+/* In the order of ids, not of the list. */
+static int
+look_up_sizes(struct db *db, struct sizes *s, struct err *e)
+{
+	static const char sql[] = "SELECT object_id, size FROM contents"
+	                          " WHERE object_id = ANY ($1)";
+	const struct ids *garbage = &s->g->garbage;
+
+	for (size_t i = 0; i < garbage->n; i += SIZES_BATCH) {
+		size_t n =
+		    garbage->n - i < SIZES_BATCH ? garbage->n - i : SIZES_BATCH;
+		struct db_array ids;
+		PGresult *r;
+		int rc;
+
+		array_init(&ids, DB_INT8S);
+		array_i64s(&ids, garbage->items + i, n);
+		rc = db_exec(db, sql, PARAMS(P_ARRAY(&ids)), &r, e);
+		array_done(&ids);
+		if (rc != 0)
+			return -1;
+		for (int k = 0; k < PQntuples(r); k++)
+			put_size(s, row_i64(r, k, 0), row_i64(r, k, 1));
+		PQclear(r);
+	}
+	return 0;
+}
+
+/*
+ * They hold as long as an object stays garbage: whoever stores it anew needs it,
+ * and then it is reached.
+ */
+static int
+read_sizes(struct db *db, struct sizes *s, struct err *e)
+{
+	struct graph *g = s->g;
+
+	g->sizes = xcalloc(g->garbage.n, sizeof *g->sizes);
+	if (g->roots->without_sizes)
+		return 0;
+	if (g->garbage.n < g->n / SIZES_SCAN)
+		return look_up_sizes(db, s, e);
+	return db_copy_out(db,
+	    "COPY (SELECT object_id, size FROM contents)"
+	    " TO STDOUT (FORMAT binary)",
+	    row_size, s, e);
 }
 
 /* ---- loading ---- */
@@ -359,6 +450,8 @@ static int
 read_snapshot(struct db *db, void *ctx, struct err *e)
 {
 	struct graph *g = ctx;
+	uint32_t *listed;
+	int rc;
 
 	clear(g);
 	if (db_send(db, plan_sql, P_NONE, e) != 0 ||
@@ -374,7 +467,13 @@ read_snapshot(struct db *db, void *ctx, struct err *e)
 	for (size_t i = 0; i < sizeof copies / sizeof copies[0]; i++)
 		if (db_copy_out(db, copies[i].sql, copies[i].row, g, e) != 0)
 			return -1;
-	return read_roots(db, g, e);
+	if (read_roots(db, g, e) != 0)
+		return -1;
+	graph_follow(g);
+	listed = collect_garbage(g);
+	rc = read_sizes(db, &(struct sizes){ g, listed }, e);
+	free(listed);
+	return rc;
 }
 
 int
@@ -417,8 +516,6 @@ graph_load(struct db *db, const struct graph_roots *roots, struct graph **out,
 	if (db_transaction(db, DB_REPEATABLE_READ, read_snapshot, g, e) != 0)
 		goto fail;
 	g->roots = NULL;
-	graph_follow(g);
-	collect_garbage(g);
 	collect_revivable(g);
 	g->seen_memory = arena_new(SEEN_MEMORY);
 	g->seen = map_new(0);
@@ -461,7 +558,7 @@ graph_memory(const struct graph *g)
 	    g->edges_cap * sizeof *g->edges + g->n +
 	    g->nbuckets * sizeof *g->bucket +
 	    g->stack.cap * sizeof *g->stack.items +
-	    (g->garbage.cap + g->revivable.cap + g->expiring.cap) *
+	    (2 * g->garbage.cap + g->revivable.cap + g->expiring.cap) *
 	    sizeof(int64_t);
 }
 

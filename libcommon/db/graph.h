@@ -3,7 +3,7 @@
  * a compact graph, marked with a bitmap, without recursive SQL.
  *
  * Memory: 8 bytes of id, 8 of offsets and 1 of flags an object, 4 bytes an edge;
- * for garbage 8 bytes more. O(objects + edges) time.
+ * for garbage 16 bytes more. O(objects + edges) time.
  *
  * All that a live object refers to is live (uploads.h): so a beginning upload
  * may trust what it finds live, though it never looks at what that refers to.
@@ -30,6 +30,7 @@ struct graph_roots {
 	/* Of a dry run, which ends no uploads: nor are open uploads whose lease
 	 * was gone by then. */
 	int64_t leases_until_us;
+	int without_sizes; /* nothing will be tombstoned or reported */
 };
 
 /*
@@ -67,13 +68,15 @@ int graph_expire(struct db *db, struct graph *g, const int64_t *ids, size_t n,
 
 /*
  * One batch, in one transaction that holds the roots lock exclusively: marks
- * from the roots that appeared since the last call, then tombstones those of ids
- * that are still unreachable; one that is a tombstone already keeps its time.
- * *done gets how many. ERR_CONFLICT when the lock was not to be had in time: to
- * be called again with the same ids.
+ * from the roots that appeared since the last call, then tombstones those of n
+ * objects, from there on in the list of garbage, that are still unreachable; one
+ * that is a tombstone already keeps its time. *done gets how many. ERR_CONFLICT
+ * when the lock was not to be had in time: to be called again with the same.
  */
-int graph_tombstone(struct db *db, struct graph *g, const int64_t *ids,
-    size_t n, int64_t run, uint64_t *done, struct err *e);
+int graph_tombstone(struct db *db, struct graph *g, size_t from, size_t n,
+    int64_t run, uint64_t *done, struct err *e);
+/* Grows when batches find new roots: uploads are under way. */
+uint64_t graph_appeared(const struct graph *g);
 /* Takes away the tombstones of these, unless they are claimed, or refer to what
  * is not live: to be repeated as long as it does something, for those that refer
  * to each other. */

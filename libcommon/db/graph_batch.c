@@ -103,19 +103,35 @@ catch_up(struct db *db, void *ctx, struct err *e)
 
 	if (db_exec(db, sql, PARAMS(P_I64(g->seq)), &r, e) != 0)
 		return -1;
+	g->appeared += PQntuples(r);
 	for (int i = 0; i < PQntuples(r); i++)
 		reach_id(g, row_i64(r, i, 0));
 	PQclear(r);
 	return read_waves(db, g, e);
 }
 
+uint64_t
+graph_appeared(const struct graph *g)
+{
+	return g->appeared;
+}
+
 /* ---- batches ---- */
+
+/* What is to become a tombstone. */
+struct doomed {
+	int64_t id;
+	int64_t size;
+	int rank;
+};
 
 struct batch {
 	struct graph *g;
 	const int64_t *ids;
-	size_t n;
-	struct ids unreached;
+	size_t from, n;
+	struct doomed *doomed; /* by id, in which order rows are locked */
+	size_t ndoomed;
+	unsigned tries;
 	int64_t until_us;
 	int64_t run;
 	int64_t seq;
@@ -175,29 +191,6 @@ graph_expire(struct db *db, struct graph *g, const int64_t *ids, size_t n,
 	return 0;
 }
 
-/* Those that are still unreachable, in the order in which rows are locked. */
-static void
-pick(struct batch *b, struct db_array *ids, struct db_array *ranks)
-{
-	b->unreached.n = 0;
-	for (size_t i = 0; i < b->n; i++) {
-		uint32_t at = graph_position(b->g, b->ids[i]);
-
-		if (at != NOBODY && !(b->g->flags[at] & REACHED))
-			ids_add(&b->unreached, b->ids[i]);
-	}
-	if (b->unreached.n > 0)
-		qsort(b->unreached.items, b->unreached.n, sizeof(int64_t),
-		    i64_order);
-	for (size_t i = 0; i < b->unreached.n; i++) {
-		int64_t id = b->unreached.items[i];
-
-		array_i64(ids, id);
-		array_i64(
-		    ranks, b->g->flags[graph_position(b->g, id)] >> RANK_SHIFT);
-	}
-}
-
 /* What became of a batch is what it did to the statistics. */
 static int64_t
 objects_changed(const PGresult *r)
@@ -205,74 +198,154 @@ objects_changed(const PGresult *r)
 	return PQntuples(r) > 0 ? row_i64(r, 0, 0) : 0;
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	const struct doomed *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Those that are still unreachable. */
+static void
+pick(struct batch *b)
+{
+	const struct graph *g = b->g;
+
+	b->ndoomed = 0;
+	for (size_t i = b->from; i < b->from + b->n; i++) {
+		int64_t id = g->garbage.items[i];
+		uint32_t at = graph_position(g, id);
+
+		if (GARBAGE(g, at))
+			b->doomed[b->ndoomed++] = (struct doomed){ id,
+				g->sizes[i], g->flags[at] >> RANK_SHIFT };
+	}
+	qsort(b->doomed, b->ndoomed, sizeof *b->doomed, by_id);
+}
+
+/* Takes out those whose ids, ascending, are in r. */
+static void
+leave_out(struct batch *b, const PGresult *r)
+{
+	size_t kept = 0;
+	int row = 0;
+
+	for (size_t i = 0; i < b->ndoomed; i++) {
+		while (
+		    row < PQntuples(r) && row_i64(r, row, 0) < b->doomed[i].id)
+			row++;
+		if (row == PQntuples(r) || row_i64(r, row, 0) > b->doomed[i].id)
+			b->doomed[kept++] = b->doomed[i];
+	}
+	b->ndoomed = kept;
+}
+
+static void
+doomed_ids(const struct batch *b, struct db_array *ids)
+{
+	array_init(ids, DB_INT8S);
+	for (size_t i = 0; i < b->ndoomed; i++)
+		array_i64(ids, b->doomed[i].id);
+}
+
 /*
- * Nobody else makes tombstones or takes away what is live, so under the lock the
- * few that have become something else can be left out before the insert: ON
- * CONFLICT, and a look at each object's row instead of one for all, would double
- * what a tombstone costs.
+ * Under the lock the few that have become something else can be left out before
+ * the insert: ON CONFLICT would double what a tombstone costs. Some are pending,
+ * for nobody else makes tombstones; but a try whose commit was not answered may
+ * have made all of these, and so may a worker that has just lost its lock: then
+ * the insert fails, and the next try looks for them.
  */
+static int
+except(struct db *db, struct batch *b, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT object_id FROM pending WHERE object_id = ANY ($1)"
+	    " UNION ALL SELECT object_id FROM tombstones"
+	    " WHERE $2 AND object_id = ANY ($1) ORDER BY 1";
+	struct db_array ids;
+	PGresult *r;
+	int rc;
+
+	doomed_ids(b, &ids);
+	rc = db_exec(
+	    db, sql, PARAMS(P_ARRAY(&ids), P_BOOL(b->tries > 0)), &r, e);
+	array_done(&ids);
+	if (rc != 0)
+		return -1;
+	leave_out(b, r);
+	PQclear(r);
+	return 0;
+}
+
+static int
+insert(struct db *db, struct batch *b, struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO tombstones (object_id, first_at, rank)"
+	    " SELECT id, now(), rank FROM unnest($1, $2) u (id, rank)";
+	static const char stat_sql[] =
+	    "INSERT INTO stat_deltas (objects, bytes) VALUES ($1, $2)";
+	struct db_array ids, ranks;
+	int64_t bytes = 0;
+	int rc;
+
+	doomed_ids(b, &ids);
+	array_init(&ranks, DB_INT8S);
+	for (size_t i = 0; i < b->ndoomed; i++) {
+		array_i64(&ranks, b->doomed[i].rank);
+		bytes += b->doomed[i].size;
+	}
+	rc = db_send(db, sql, PARAMS(P_ARRAY(&ids), P_ARRAY(&ranks)), e);
+	array_done(&ids);
+	array_done(&ranks);
+	if (rc == 0)
+		rc = db_send(db, stat_sql,
+		    PARAMS(P_I64(-(int64_t)b->ndoomed), P_I64(-bytes)), e);
+	b->done = b->ndoomed;
+	return rc == 0
+	    ? gcruns_add(db, b->run,
+	          &(struct gcrun_tally){ .objects_marked = b->done }, e)
+	    : -1;
+}
+
 static int
 tombstone(struct db *db, void *ctx, struct err *e)
 {
-	static const char sql[] =
-	    "WITH t AS (INSERT INTO tombstones (object_id, first_at, rank)"
-	    " SELECT u.id, now(), u.rank FROM unnest($1, $2) u (id, rank)"
-	    " WHERE u.id <> ALL (ARRAY("
-	    "SELECT object_id FROM tombstones WHERE object_id = ANY ($1)"
-	    " UNION ALL"
-	    " SELECT object_id FROM pending WHERE object_id = ANY ($1)))"
-	    " RETURNING object_id)"
-	    " INSERT INTO stat_deltas (objects, bytes)"
-	    " SELECT -count(*), -coalesce((SELECT sum(size) FROM contents"
-	    " WHERE object_id = ANY (ARRAY(SELECT object_id FROM t))), 0)"
-	    " FROM t HAVING count(*) > 0 RETURNING objects";
 	struct batch *b = ctx;
-	struct db_array ids, ranks;
-	PGresult *r = NULL;
-	int rc = 0;
 
-	array_init(&ids, DB_INT8S);
-	array_init(&ranks, DB_INT8S);
+	b->done = 0;
 	if (db_lazy(db, e) != 0 ||
 	    db_roots_exclusive(db, DB_ROOTS_MS, e) != 0 ||
 	    graph_draw_seq(db, &b->seq, e) != 0 || catch_up(db, b->g, e) != 0)
-		rc = -1;
-	if (rc == 0)
-		pick(b, &ids, &ranks);
-	b->done = 0;
-	if (rc == 0 && ids.n > 0)
-		rc = db_exec(
-		    db, sql, PARAMS(P_ARRAY(&ids), P_ARRAY(&ranks)), &r, e);
-	if (r != NULL)
-		b->done = -objects_changed(r);
-	PQclear(r);
-	array_done(&ids);
-	array_done(&ranks);
-	if (rc != 0)
 		return -1;
-	return gcruns_add(
-	    db, b->run, &(struct gcrun_tally){ .objects_marked = b->done }, e);
+	pick(b);
+	if (b->ndoomed > 0 && except(db, b, e) != 0)
+		return -1;
+	b->tries++;
+	return b->ndoomed > 0 ? insert(db, b, e) : 0;
 }
 
 int
-graph_tombstone(struct db *db, struct graph *g, const int64_t *ids, size_t n,
+graph_tombstone(struct db *db, struct graph *g, size_t from, size_t n,
     int64_t run, uint64_t *done, struct err *e)
 {
-	struct batch b = { .g = g, .ids = ids, .n = n, .run = run };
+	struct batch b = { .g = g, .from = from, .n = n, .run = run };
 	int rc;
 
+	b.doomed = xcalloc(n, sizeof *b.doomed);
 	/* Most is read before the lock is taken. */
 	rc = db_transaction(db, DB_READ_COMMITTED, catch_up, g, e);
 	if (rc == 0)
 		rc = db_transaction(db, DB_READ_COMMITTED, tombstone, &b, e);
 	if (rc == 0) {
 		g->seq = b.seq;
-		for (size_t i = 0; i < b.unreached.n; i++)
-			g->flags[graph_position(g, b.unreached.items[i])] |=
+		for (size_t i = 0; i < b.ndoomed; i++)
+			g->flags[graph_position(g, b.doomed[i].id)] |=
 			    TOMBSTONE;
 		*done = b.done;
 	}
-	free(b.unreached.items);
+	free(b.doomed);
 	return rc == 0 ? 0 : err_prefix(e, "tombstone");
 }
 

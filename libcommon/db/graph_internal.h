@@ -62,12 +62,14 @@ struct graph {
 	struct stack stack; /* reached, references not followed yet */
 	uint64_t dangling;
 	struct ids garbage, revivable, expiring;
+	int64_t *sizes; /* bytes of each of garbage in the bucket */
 
 	int64_t seq; /* roots up to here are marked */
 	struct arena *seen_memory;
 	struct map *seen;   /* ids of newer objects that were followed */
 	struct ids to_read; /* reached; their references are in the database */
 	int catching_up;
+	uint64_t appeared;               /* roots, while catching up */
 	const struct graph_roots *roots; /* while it is read */
 };
 

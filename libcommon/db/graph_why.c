@@ -327,7 +327,7 @@ int
 graph_why(struct db *db, const char *key, struct arena *a, struct why *out,
     struct err *e)
 {
-	static const struct graph_roots all;
+	static const struct graph_roots all = { .without_sizes = 1 };
 	struct asking q = { .a = a };
 	struct graph *g = NULL;
 	int rc = -1;

@@ -227,8 +227,8 @@ collect_once(struct db *db, struct arena *a, struct err *e)
 		goto out;
 	n = graph_garbage(g, &ids);
 	for (size_t i = 0; i < n; i += 100)
-		if (graph_tombstone(db, g, ids + i, n - i < 100 ? n - i : 100,
-		        RUN, &done, e) != 0)
+		if (graph_tombstone(db, g, i, n - i < 100 ? n - i : 100, RUN,
+		        &done, e) != 0)
 			goto out;
 	do {
 		if (delete_batch(db, &at, a, &n, e) != 0)

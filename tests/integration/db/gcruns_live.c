@@ -159,7 +159,7 @@ test_figures(void **state)
 	n = graph_expiring(g, &ids);
 	OK(graph_expire(gc, g, ids, n, until, run.id, &done, &e));
 	n = graph_garbage(g, &ids);
-	OK(graph_tombstone(gc, g, ids, n, run.id, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, run.id, &done, &e));
 	ids = (int64_t[]){ id_of("nar/lib") };
 	OK(graph_revive(gc, g, ids, 1, run.id, &done, &e));
 	graph_free(g);

@@ -25,10 +25,10 @@ test_mark(void **state)
 	/* The referrer first. */
 	assert_int_equal(ids[0], id_of("tool.narinfo"));
 	assert_int_equal(ids[1], id_of("nar/tool"));
-	OK(graph_tombstone(gc, g, ids, 1, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, 1, RUN, &done, &e));
 	assert_int_equal(done, 1);
 	check_rules();
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 1);
 	graph_free(g);
 	STATE("tool.narinfo", "tombstone");
@@ -40,6 +40,48 @@ test_mark(void **state)
 	assert_int_equal(graph_garbage(g, &ids), 0);
 	graph_free(g);
 	graph_free(NULL);
+}
+
+/* A worker that lost its lock, or whose commit was not answered, has made some of
+ * a batch already: they keep their time, and are counted once. */
+static void
+test_mark_made_already(void **state)
+{
+	struct graph *other, *g;
+	uint64_t done;
+
+	(void)state;
+	push("app", "app", "lib");
+	expire_closures(0);
+	other = snapshot();
+	g = snapshot();
+	OK(graph_tombstone(gc, other, 0, 3, RUN, &done, &e));
+	assert_int_equal(done, 3);
+	sql("UPDATE tombstones SET first_at = 'yesterday'");
+	OK(graph_tombstone(gc, g, 0, 4, RUN, &done, &e));
+	assert_int_equal(done, 1);
+	assert_int_equal(
+	    number("SELECT count(*) FROM tombstones WHERE first_at < 'today'"),
+	    3);
+	graph_free(other);
+	graph_free(g);
+}
+
+/* Few of many: their sizes are looked up, not read with all others. */
+static void
+test_mark_few(void **state)
+{
+	char name[8];
+
+	(void)state;
+	push("one", "one", NULL);
+	expire_closures(0);
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		push(name, name, NULL);
+	}
+	assert_int_equal(mark_all(), 2);
+	check_rules();
 }
 
 static void
@@ -112,7 +154,7 @@ test_mark_catches_up(void **state)
 	q = closure("new", "new", "lib");
 	OK(begin(server, q, &e));
 	assert_int_equal(missing(q), 2);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 2);
 	STATE("app.narinfo", "tombstone");
 	STATE("lib.narinfo", "live");
@@ -123,7 +165,7 @@ test_mark_catches_up(void **state)
 	req_path(q, "app2", "app", "lib", NULL);
 	OK(begin(server, q, &e));
 	commit(server, q);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 0);
 	STATE("nar/app", "live");
 	STATE("nar/lib", "live");
@@ -140,26 +182,26 @@ test_mark_follows_new_references(void **state)
 	struct graph *g;
 	struct req *q;
 	const int64_t *ids;
-	int64_t app;
 	uint64_t done;
-	size_t n;
+	size_t n, at = 0;
 
 	(void)state;
 	push("app", "one", NULL);
 	push("other", "two", NULL);
-	app = id_of("app.narinfo");
 	expire_closures(0);
 	g = snapshot();
 	n = graph_garbage(g, &ids);
 	assert_int_equal(n, 4);
-	OK(graph_tombstone(gc, g, &app, 1, RUN, &done, &e));
+	while (ids[at] != id_of("app.narinfo"))
+		at++;
+	OK(graph_tombstone(gc, g, at, 1, RUN, &done, &e));
 	assert_int_equal(done, 1);
 
 	q = closure("app", "two", NULL);
 	OK(begin(server, q, &e));
 	assert_int_equal(missing(q), 1); /* to be written anew */
 	commit(server, q);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 2);
 	STATE("nar/two", "live");
 	STATE("nar/one", "tombstone");
@@ -187,7 +229,7 @@ test_mark_after_rollback(void **state)
 	graph_garbage(g, &ids);
 	app = ids[0];
 	assert_int_equal(app, id_of("app.narinfo"));
-	OK(graph_tombstone(gc, g, &app, 1, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, 1, RUN, &done, &e));
 	graph_free(g);
 
 	g = snapshot();
@@ -197,7 +239,7 @@ test_mark_after_rollback(void **state)
 	OK(begin(server, q, &e));
 	assert_int_equal(missing(q), 0);
 	abort_upload(q);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 0);
 	check_rules();
 	graph_free(g);
@@ -224,7 +266,7 @@ test_mark_after_commit(void **state)
 	req_path(q, "beside", "app", "lib", NULL);
 	OK(begin(server, q, &e));
 	commit(server, q);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 0);
 	check_rules();
 	graph_free(g);
@@ -327,7 +369,7 @@ refreshed(void (*refresh)(void), int before_first)
 		refresh();
 	OK(graph_expire(gc, g, &app, 1, until, RUN, &done, &e));
 	assert_int_equal(done, 0);
-	OK(graph_tombstone(gc, g, ids, n, RUN, &done, &e));
+	OK(graph_tombstone(gc, g, 0, n, RUN, &done, &e));
 	assert_int_equal(done, 2);
 	graph_free(g);
 	STATE("tool.narinfo", "tombstone");
@@ -402,6 +444,8 @@ test_take_away(void **state)
 
 static const struct CMUnitTest tests[] = {
 	LIVE_TEST(test_mark),
+	LIVE_TEST(test_mark_made_already),
+	LIVE_TEST(test_mark_few),
 	LIVE_TEST(test_mark_empty),
 	LIVE_TEST(test_mark_broken),
 	LIVE_TEST(test_mark_catches_up),

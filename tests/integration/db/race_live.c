@@ -325,8 +325,8 @@ collector(void *arg)
 		for (size_t i = 0; i < n; i += 3) {
 			size_t some = n - i < 3 ? n - i : 3;
 
-			PATIENT(graph_tombstone(
-			    db, g, ids + i, some, RUN, &done, &e));
+			PATIENT(
+			    graph_tombstone(db, g, i, some, RUN, &done, &e));
 		}
 		do {
 			PATIENT(reap_claim_pending(
