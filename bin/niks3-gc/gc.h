@@ -55,6 +55,9 @@ int gc_check(struct gc *g, struct err *e);
  */
 int gc_again(unsigned *tries, const struct err *e);
 
+/* Leaves the database to the uploads, in proportion to what was just done. */
+void gc_rest(int64_t took_ms);
+
 /* run.c: the phases of one run, each idempotent: a run that a dead worker left
  * is simply done again. The figures are kept in its row, not in r. */
 int run_all(struct gc *g, struct gcrun *r, struct err *e);

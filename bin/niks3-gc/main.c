@@ -20,6 +20,8 @@
 #define POLL_MS       5000  /* a wake may be lost; the row is not */
 #define SWEEP_MS      60000 /* looks at all pending objects */
 #define LOCK_TRIES    100
+#define REST_TIMES    2
+#define REST_MAX_MS   200
 #define LOCK_PAUSE_MS 100
 #define RUN_MEMORY    ((size_t)1 << 20)
 
@@ -133,6 +135,15 @@ gc_again(unsigned *tries, const struct err *e)
 		return 0;
 	clock_sleep(LOCK_PAUSE_MS, deadline_in(LOCK_PAUSE_MS));
 	return 1;
+}
+
+void
+gc_rest(int64_t took_ms)
+{
+	int64_t ms = took_ms * REST_TIMES;
+
+	ms = ms < REST_MAX_MS ? ms : REST_MAX_MS;
+	clock_sleep(ms, deadline_in(ms));
 }
 
 /* One run, if one is asked for; and the leavings of uploads that ended. */

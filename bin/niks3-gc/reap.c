@@ -14,7 +14,6 @@
 
 #define BATCH_MEMORY ((size_t)32 << 20)
 #define SILENT_MAX   3
-#define REST_MAX_MS  100
 
 /* Where batches come from, and how far they have come. */
 struct source {
@@ -97,10 +96,7 @@ reap(struct gc *g, struct arena *a, const struct reap_object *objects, size_t n,
 	return rc;
 }
 
-/*
- * After each batch the database is left to the uploads for as long as the batch
- * took: there is time to delete.
- */
+/* With rests after batches: there is time to delete. */
 static int
 reap_all(struct gc *g, struct source *s, struct err *e)
 {
@@ -111,7 +107,7 @@ reap_all(struct gc *g, struct source *s, struct err *e)
 	int rc;
 
 	do {
-		int64_t began = clock_mono_ms(), took;
+		int64_t began = clock_mono_ms();
 
 		arena_reset(a);
 		err_clear(e);
@@ -122,10 +118,8 @@ reap_all(struct gc *g, struct source *s, struct err *e)
 			rc = reap(g, a, objects, n, s, e);
 		if (rc == 0)
 			tries = 0;
-		took = clock_mono_ms() - began;
 		if (rc == 0 && n == REAP_BATCH)
-			clock_sleep(took < REST_MAX_MS ? took : REST_MAX_MS,
-			    deadline_in(REST_MAX_MS));
+			gc_rest(clock_mono_ms() - began);
 	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
 	arena_free(a);
 	return rc;
