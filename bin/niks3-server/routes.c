@@ -17,6 +17,7 @@
 #define BODY_SMALL  ((size_t)64 << 10)
 
 #define V2          "/api/v2"
+#define COLLECT     (SCOPE_GC | SCOPE_ADMIN)
 
 const struct http_route routes[] = {
 	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
@@ -34,19 +35,21 @@ const struct http_route routes[] = {
 	    handle_multipart_complete, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads/{id}/commit", handle_commit, BODY_MEDIUM,
 	    SCOPE_WRITE },
-	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, SCOPE_WRITE },
-	{ "GET", V2 "/gc", handle_gc_history, 0, SCOPE_WRITE },
-	{ "GET", V2 "/gc/{id}", handle_gc_status, 0, SCOPE_WRITE },
-	{ "GET", V2 "/gc/{id}/roots", handle_gc_roots, 0, SCOPE_WRITE },
-	{ "GET", V2 "/closures", handle_closures_list, 0, SCOPE_WRITE },
-	{ "GET", V2 "/closures/{name}", handle_closure_get, 0, SCOPE_WRITE },
+	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, COLLECT },
+	{ "GET", V2 "/gc", handle_gc_history, 0, COLLECT },
+	{ "GET", V2 "/gc/{id}", handle_gc_status, 0, COLLECT },
+	{ "GET", V2 "/gc/{id}/roots", handle_gc_roots, 0, COLLECT },
+	{ "GET", V2 "/closures", handle_closures_list, 0, SCOPE_READ },
+	{ "GET", V2 "/closures/{name}", handle_closure_get, 0, SCOPE_READ },
 	{ "DELETE", V2 "/closures/{name}", handle_closure_delete, 0,
-	    SCOPE_WRITE },
-	{ "GET", V2 "/why", handle_why, 0, SCOPE_WRITE },
-	{ "GET", V2 "/why/{name}", handle_why, 0, SCOPE_WRITE },
-	{ "GET", V2 "/pins", handle_pins_list, 0, SCOPE_WRITE },
-	{ "PUT", V2 "/pins/{name}", handle_pin_set, BODY_SMALL, SCOPE_WRITE },
-	{ "DELETE", V2 "/pins/{name}", handle_pin_delete, 0, SCOPE_WRITE },
+	    SCOPE_ADMIN },
+	{ "GET", V2 "/why", handle_why, 0, SCOPE_READ },
+	{ "GET", V2 "/why/{name}", handle_why, 0, SCOPE_READ },
+	{ "GET", V2 "/pins", handle_pins_list, 0, SCOPE_READ | SCOPE_PIN },
+	{ "PUT", V2 "/pins/{name}", handle_pin_set, BODY_SMALL,
+	    SCOPE_WRITE | SCOPE_PIN },
+	{ "DELETE", V2 "/pins/{name}", handle_pin_delete, 0,
+	    SCOPE_PIN | SCOPE_ADMIN },
 	{ NULL },
 };
 

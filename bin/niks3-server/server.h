@@ -42,10 +42,18 @@ struct server {
  */
 int64_t server_auth_memory_us(const struct server *s);
 
-/* Scopes of routes. */
+/*
+ * Scopes. A route names those of which a credential must have one; none is for
+ * everybody. Write and admin imply read, and nothing else implies anything.
+ */
 enum {
-	SCOPE_NONE,
-	SCOPE_WRITE
+	SCOPE_NONE = 0,
+	SCOPE_READ = 1,
+	SCOPE_WRITE = 2,  /* push, and create pins */
+	SCOPE_PIN = 4,    /* create and delete pins */
+	SCOPE_GC = 8,     /* start collections and look at them */
+	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
+	SCOPE_ALL = 31
 };
 
 extern const struct http_route routes[];
