@@ -166,12 +166,19 @@ with_patience(struct gc *g, const struct gcrun *r, batch_fn *fn, size_t from,
 	return rc;
 }
 
+/* Grows while uploads are under way; of a graph that is freed, nobody knows. */
+static uint64_t
+roots_seen(const struct gc *g)
+{
+	return g->graph != NULL ? graph_appeared(g->graph) : 0;
+}
+
 /* A list of n. *done, if not NULL, gets how many were changed. */
 static int
 in_batches(struct gc *g, const struct gcrun *r, batch_fn *fn, size_t n,
     uint64_t *done, struct err *e)
 {
-	uint64_t sum = 0, appeared = graph_appeared(g->graph);
+	uint64_t sum = 0, seen = roots_seen(g);
 	deadline_t busy = 0;
 	size_t some;
 
@@ -183,9 +190,9 @@ in_batches(struct gc *g, const struct gcrun *r, batch_fn *fn, size_t n,
 		if (with_patience(g, r, fn, i, some, &one, e) != 0)
 			return -1;
 		sum += one;
-		if (graph_appeared(g->graph) > appeared)
+		if (roots_seen(g) > seen)
 			busy = deadline_in(BUSY_MS);
-		appeared = graph_appeared(g->graph);
+		seen = roots_seen(g);
 		if (deadline_left(busy) > 0)
 			clock_sleep(REST_MS, busy);
 	}
