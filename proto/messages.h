@@ -46,6 +46,8 @@ enum {
 #define MSG_WHY_MAX       100
 #define MSG_CHAIN_MAX     1000 /* objects from a root to one that it keeps */
 #define MSG_OBJECT_MAX    (1 << 20) /* bytes of an object in a message */
+#define MSG_STAGED_MAX    256
+#define MSG_TOKEN_MAX     64
 
 #define ROLES_CALLS(C)                                                       \
 	C(0x01, ping, pong, BY_ANY, BY_ANY, CALL_IDEMPOTENT)                 \
@@ -66,6 +68,13 @@ enum {
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x27, pin_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)      \
 	C(0x28, pin_delete, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)   \
+	C(0x2b, puts_presign, puts_presigned, BY_UPLOADER, BY_SERVER,        \
+	    CALL_IDEMPOTENT)                                                 \
+	C(0x2c, staged_place, staged_placed, BY_UPLOADER, BY_SERVER, 0)      \
+	C(0x2d, staged_read, staged_texts, BY_UPLOADER, BY_SERVER,           \
+	    CALL_IDEMPOTENT)                                                 \
+	C(0x2e, staged_delete, done, BY_UPLOADER, BY_SERVER | BY_GC,         \
+	    CALL_IDEMPOTENT)                                                 \
 	C(0x30, objects_delete, objects_deleted, BY_UPLOADER, BY_GC, 0)      \
 	C(0x31, objects_list, objects_listed, BY_UPLOADER, BY_GC,            \
 	    CALL_IDEMPOTENT)                                                 \
@@ -217,6 +226,65 @@ DESC_DECLARE(object_hashed, OBJECT_HASHED_FIELDS)
 DESC_DECLARE(pin_put, PIN_PUT_FIELDS)
 #define PIN_DELETE_FIELDS(S, F, L, O) F(S, STR, name, 256, DESC_REQUIRED)
 DESC_DECLARE(pin_delete, PIN_DELETE_FIELDS)
+
+/*
+ * Clients of the compatible API are given presigned URLs that are good for hours
+ * and for any bytes. So they write, beside parts, only to "staging/TOKEN/KEY",
+ * where TOKEN is that of the upload; its commit has the objects put in their
+ * place. part 0 is a whole object, to be staged; else a part of upload_id.
+ */
+#define PRESIGN_ITEM_FIELDS(S, F, L, O)            \
+	F(S, STR, key, MSG_KEY_MAX, DESC_REQUIRED) \
+	F(S, STR, upload_id, MSG_UPLOADID_MAX, 0)  \
+	F(S, U64, part, 10000, 0)
+DESC_DECLARE(presign_item, PRESIGN_ITEM_FIELDS)
+#define PUTS_PRESIGN_FIELDS(S, F, L, O)              \
+	F(S, STR, token, MSG_TOKEN_MAX, 0)           \
+	F(S, U64, lifetime_s, 604800, DESC_REQUIRED) \
+	L(S, presign_item, items, MSG_STAGED_MAX, DESC_REQUIRED)
+DESC_DECLARE(puts_presign, PUTS_PRESIGN_FIELDS)
+#define PUTS_PRESIGNED_FIELDS(S, F, L, O) \
+	F(S, STRS, urls, MSG_STAGED_MAX, DESC_SECRET)
+DESC_DECLARE(puts_presigned, PUTS_PRESIGNED_FIELDS)
+
+/* Copies what is staged to its key: a NAR only where there is none, all else over
+ * what is there. Narinfos are refused. Not repeated, as narinfos_put is not. */
+#define STAGED_PLACE_FIELDS(S, F, L, O)                \
+	F(S, STR, token, MSG_TOKEN_MAX, DESC_REQUIRED) \
+	F(S, STRS, keys, MSG_STAGED_MAX, DESC_REQUIRED)
+DESC_DECLARE(staged_place, STAGED_PLACE_FIELDS)
+/* state: enum presence of what was staged; size and sha256 are of what stands at
+ * the key now. */
+#define PLACE_RESULT_FIELDS(S, F, L, O)    \
+	F(S, U64, state, 2, DESC_REQUIRED) \
+	F(S, U64, size, INT64_MAX, 0)      \
+	F(S, HEX, sha256, 32, 0)           \
+	F(S, STR, message, MSG_TEXT_MAX, 0)
+DESC_DECLARE(place_result, PLACE_RESULT_FIELDS)
+#define STAGED_PLACED_FIELDS(S, F, L, O) \
+	L(S, place_result, items, MSG_STAGED_MAX, 0)
+DESC_DECLARE(staged_placed, STAGED_PLACED_FIELDS)
+
+/* Staged narinfos, unpacked. The answer may be for the first of the keys only, and
+ * at least for one. */
+#define STAGED_READ_FIELDS(S, F, L, O)                 \
+	F(S, STR, token, MSG_TOKEN_MAX, DESC_REQUIRED) \
+	F(S, STRS, keys, MSG_STAGED_MAX, DESC_REQUIRED)
+DESC_DECLARE(staged_read, STAGED_READ_FIELDS)
+#define STAGED_TEXT_FIELDS(S, F, L, O)     \
+	F(S, U64, state, 2, DESC_REQUIRED) \
+	F(S, BIN, text, MSG_OBJECT_MAX, 0) \
+	F(S, STR, message, MSG_TEXT_MAX, 0)
+DESC_DECLARE(staged_text, STAGED_TEXT_FIELDS)
+#define STAGED_TEXTS_FIELDS(S, F, L, O) \
+	L(S, staged_text, items, MSG_STAGED_MAX, DESC_REQUIRED)
+DESC_DECLARE(staged_texts, STAGED_TEXTS_FIELDS)
+
+/* Those that are not there are no error. */
+#define STAGED_DELETE_FIELDS(S, F, L, O)               \
+	F(S, STR, token, MSG_TOKEN_MAX, DESC_REQUIRED) \
+	F(S, STRS, keys, MSG_DELETE_MAX, DESC_REQUIRED)
+DESC_DECLARE(staged_delete, STAGED_DELETE_FIELDS)
 
 /* Not repeated (rule R6): a delete whose answer is lost may yet be carried out. */
 #define OBJECTS_DELETE_FIELDS(S, F, L, O) \

@@ -1,11 +1,15 @@
-/* Uploads that ran out, and the multipart uploads they left in S3. */
+/* Uploads that ran out, and what they left in S3: multipart uploads, and what was
+ * staged. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/db/expire.h"
+#include "../../libcommon/db/staged.h"
 #include "../../libcommon/ipc/ipc.h"
+#include "../../libcommon/nix/objkey.h"
 #include "gc.h"
 
 #define LIST_MEMORY ((size_t)16 << 20)
@@ -89,6 +93,86 @@ out:
 	return rc;
 }
 
+/* ---- what clients of the compatible API staged ---- */
+
+static int
+delete_staged(struct gc *g, struct arena *a, const char *token,
+    const char **keys, size_t n, struct err *e)
+{
+	struct staged_delete ask = { .token = token, .keys = { keys, n } };
+	struct done done;
+	int over;
+
+	if (n == 0)
+		return 0;
+	if (gc_check(g, e) != 0 || staged_over(g->db, token, &over, e) != 0)
+		return -1;
+	return over ? ipc_call(g->uploader, CALL_staged_delete, &ask, a, &done,
+	                  deadline_in(GC_IPC_MS), e)
+	            : 0;
+}
+
+/* One page of the bucket's list; those of one upload stand together. */
+static int
+delete_page(struct gc *g, struct arena *a, const struct objects_listed *list,
+    struct err *e)
+{
+	char token[OBJKEY_TOKEN_MAX + 1] = "", next[OBJKEY_TOKEN_MAX + 1];
+	const char **keys =
+	    arena_array(a, list->items.n + 1, sizeof(const char *));
+	size_t n = 0;
+
+	if (keys == NULL)
+		return arena_full(a, e);
+	for (size_t i = 0; i < list->items.n; i++) {
+		const char *key;
+
+		if (objkey_parse_staged(
+		        list->items.items[i].key, next, &key, NULL) != 0) {
+			log_warn("no key of ours",
+			    LOG_S("key", list->items.items[i].key));
+			continue;
+		}
+		if (strcmp(token, next) != 0) {
+			if (delete_staged(g, a, token, keys, n, e) != 0)
+				return -1;
+			memcpy(token, next, sizeof token);
+			n = 0;
+		}
+		keys[n++] = key;
+	}
+	return delete_staged(g, a, token, keys, n, e);
+}
+
+static int
+unstage(struct gc *g, struct err *e)
+{
+	struct objects_list ask = { .prefix = OBJKEY_STAGING };
+	struct arena *a = arena_new(LIST_MEMORY);
+	struct objects_listed list;
+	char *token = NULL;
+	int rc;
+
+	do {
+		arena_reset(a);
+		ask.token = token;
+		rc = gc_check(g, e);
+		if (rc == 0)
+			rc = ipc_call(g->uploader, CALL_objects_list, &ask, a,
+			    &list, deadline_in(GC_IPC_MS), e);
+		free(token);
+		token =
+		    rc == 0 && list.next != NULL ? xstrdup(list.next) : NULL;
+		if (rc == 0)
+			rc = delete_page(g, a, &list, e);
+	} while (rc == 0 && token != NULL);
+	free(token);
+	arena_free(a);
+	return rc;
+}
+
+/* ---- ending ---- */
+
 int
 uploads_abort_parts(struct gc *g, int all, struct err *e)
 {
@@ -118,5 +202,7 @@ uploads_expire(struct gc *g, struct gcrun *r, struct err *e)
 		if (rc == 0)
 			tries = 0;
 	} while (rc == 0 ? n > 0 : gc_again(&tries, e));
-	return rc == 0 ? uploads_abort_parts(g, 1, e) : -1;
+	if (rc != 0 || uploads_abort_parts(g, 1, e) != 0)
+		return -1;
+	return unstage(g, e);
 }

@@ -23,10 +23,10 @@
 #include "../../libcommon/db/uploads.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/narinfo.h"
+#include "../../libcommon/nix/objkey.h"
 #include "../../proto/bodies.h"
 #include "server.h"
 
-#define SIGN_BYTES  ((size_t)1 << 20) /* of one message to the signer */
 #define PUT_BYTES   ((size_t)2 << 20) /* of one message to the uploader */
 #define TEXT_MAX    ((size_t)1 << 20) /* of one narinfo */
 #define MISSING_MAX 1000              /* keys named in one answer */
@@ -37,7 +37,7 @@
 
 struct job {
 	struct server *s;
-	const struct http_req *q;
+	const char *token, *owner;
 	struct arena *a;
 	struct commit c;
 	struct map *by_key;
@@ -52,8 +52,8 @@ load(struct job *j, struct err *e)
 
 	if (server_db(j->s, &db, e) != 0)
 		return -1;
-	rc = commit_load(
-	    db, j->q->params[0], j->q->who, j->s->lease_us, j->a, &j->c, e);
+	rc =
+	    commit_load(db, j->token, j->owner, j->s->lease_us, j->a, &j->c, e);
 	db_put(j->s->pool, db);
 	return rc;
 }
@@ -70,6 +70,7 @@ record_found(struct job *j, const struct desc_strs *found, struct err *e)
 		struct commit_object *o = map_get(j->by_key, key, strlen(key));
 		struct object_hash ask = { .key = key };
 		struct object_hashed answer;
+		struct upload_write w;
 		struct db *db;
 		int rc;
 
@@ -85,12 +86,15 @@ record_found(struct job *j, const struct desc_strs *found, struct err *e)
 		}
 		if (server_db(j->s, &db, e) != 0)
 			return -1;
-		rc = uploads_record(db, j->q->params[0], j->q->who, key,
-		    answer.size, answer.sha256, e);
+		w = (struct upload_write){
+			.key = key, .size = answer.size, .whole = 1
+		};
+		memcpy(w.sha256, answer.sha256, sizeof w.sha256);
+		rc = uploads_record(db, j->token, j->owner, &w, 1, e);
 		db_put(j->s->pool, db);
 		if (rc != 0)
 			return -1;
-		o->written = 1;
+		o->written = o->hashed = 1;
 		o->size = answer.size;
 		memcpy(o->sha256, answer.sha256, sizeof o->sha256);
 	}
@@ -153,82 +157,6 @@ check_objects(struct job *j, struct api_error_body *bad, struct err *e)
 
 /* ---- 2. narinfos ---- */
 
-/* Signatures of ours in front of those the path had, duplicates dropped. */
-static int
-merge_sigs(struct job *j, struct commit_path *p, const struct desc_strs *ours,
-    struct err *e)
-{
-	const char **all;
-	size_t n;
-
-	all = arena_array(j->a, ours->n + p->nsigs, sizeof *all);
-	if (all == NULL)
-		return arena_full(j->a, e);
-	memcpy(all, ours->items, ours->n * sizeof *all);
-	memcpy(all + ours->n, p->sigs, p->nsigs * sizeof *all);
-	n = narinfo_sort(all, ours->n + p->nsigs);
-	if (n > NARINFO_SIGS_MAX)
-		return err_set(e, ERR_TOO_LARGE, "%s: more than %d signatures",
-		    p->base, NARINFO_SIGS_MAX);
-	p->sigs = all;
-	p->nsigs = n;
-	return 0;
-}
-
-static int
-sign_batch(struct job *j, struct commit_path *paths, size_t n, struct err *e)
-{
-	struct nar_sign ask = { .store_dir = j->c.store_dir };
-	struct nar_signed answer;
-
-	ask.items.n = n;
-	ask.items.items = arena_array(j->a, n, sizeof *ask.items.items);
-	if (ask.items.items == NULL)
-		return arena_full(j->a, e);
-	for (size_t i = 0; i < n; i++) {
-		struct sign_item *to = &ask.items.items[i];
-
-		to->base = paths[i].base;
-		memcpy(to->nar_hash, paths[i].nar_hash.sha256,
-		    sizeof to->nar_hash);
-		to->nar_size = paths[i].nar_size;
-		to->refs.items = paths[i].refs;
-		to->refs.n = paths[i].nrefs;
-	}
-	if (ipc_call(j->s->signer, CALL_nar_sign, &ask, j->a, &answer,
-	        deadline_in(SERVER_IPC_MS), e) != 0)
-		return -1;
-	if (answer.items.n != n)
-		return err_set(e, ERR_INTERNAL, "the signer left out answers");
-	for (size_t i = 0; i < n; i++)
-		if (merge_sigs(j, &paths[i], &answer.items.items[i].sigs, e) !=
-		    0)
-			return -1;
-	return 0;
-}
-
-static int
-sign_all(struct job *j, struct err *e)
-{
-	size_t from = 0, bytes = 0;
-
-	for (size_t i = 0; i < j->c.npaths; i++) {
-		size_t one = 512 + j->c.paths[i].nrefs * 64;
-
-		if (i > from &&
-		    (bytes + one > SIGN_BYTES || i - from == MSG_SIGN_MAX)) {
-			if (sign_batch(j, &j->c.paths[from], i - from, e) != 0)
-				return -1;
-			from = i;
-			bytes = 0;
-		}
-		bytes += one;
-	}
-	if (j->c.npaths > from)
-		return sign_batch(j, &j->c.paths[from], j->c.npaths - from, e);
-	return 0;
-}
-
 static int
 narinfo_text(
     struct job *j, const struct commit_path *p, struct buf *out, struct err *e)
@@ -237,7 +165,7 @@ narinfo_text(
 		.store_dir = j->c.store_dir,
 		.base = p->base,
 		.url = p->nar_key,
-		.compression = "zstd",
+		.compression = objkey_compression(p->nar_key),
 		.nar_hash = p->nar_hash,
 		.nar_size = p->nar_size,
 		.refs = p->refs,
@@ -248,8 +176,8 @@ narinfo_text(
 		.ca = p->ca,
 	};
 
-	info.has_file = 1;
 	if (p->has_file) {
+		info.has_file = p->hashed;
 		memcpy(info.file_hash.sha256, p->file_sha256, HASH_LEN);
 		info.file_size = p->file_size;
 	} else {
@@ -259,6 +187,7 @@ narinfo_text(
 		if (nar == NULL || !nar->written)
 			return err_set(e, ERR_INTERNAL,
 			    "%s: nothing is known of its NAR", p->base);
+		info.has_file = nar->hashed;
 		memcpy(info.file_hash.sha256, nar->sha256, HASH_LEN);
 		info.file_size = nar->size;
 	}
@@ -536,11 +465,40 @@ prepare(struct job *j, const struct desc_strs *found,
 			return -1;
 		if (bad->missing.n > 0)
 			return 0;
-		if (sign_all(j, e) != 0 ||
+		if (server_sign(j->s, j->a, j->c.store_dir, j->c.paths,
+		        j->c.npaths, e) != 0 ||
 		    claim_patiently(j, until, &again, e) != 0)
 			return -1;
 	} while (again);
 	return 0;
+}
+
+int
+server_commit(struct server *s, const char *token, const char *owner,
+    const struct desc_strs *found, struct arena *a, struct api_error_body *bad,
+    uint64_t *narinfos, struct err *e)
+{
+	struct job j = { .s = s, .token = token, .owner = owner, .a = a };
+	int rc = -1;
+
+	if (prepare(&j, found, bad, e) != 0)
+		goto out;
+	if (!j.c.already && bad->missing.n == 0) {
+		if (put_all(&j, e) != 0)
+			goto out;
+		if (finish(&j, bad, e) != 0 && bad->missing.n == 0)
+			goto out;
+		if (bad->missing.n == 0)
+			log_info("upload committed",
+			    LOG_U("narinfos", j.c.npaths),
+			    LOG_U("objects", j.c.nobjects));
+	}
+	err_clear(e);
+	*narinfos = j.c.narinfos;
+	rc = 0;
+out:
+	map_free(j.by_key);
+	return rc;
 }
 
 int
@@ -550,30 +508,14 @@ handle_commit(
 	struct commit_request body = { 0 };
 	struct commit_reply reply = { 0 };
 	struct api_error_body bad = { 0 };
-	struct job j = { .s = worker, .q = q, .a = q->arena };
-	int rc = -1;
 
 	if (q->body_len > 0 &&
 	    server_decode(q, &commit_request_desc, &body, e) != 0)
 		return -1;
-	if (prepare(&j, &body.found, &bad, e) != 0)
-		goto out;
-	if (!j.c.already && bad.missing.n == 0) {
-		if (put_all(&j, e) != 0)
-			goto out;
-		if (finish(&j, &bad, e) != 0 && bad.missing.n == 0)
-			goto out;
-	}
-	if (bad.missing.n > 0) {
-		rc = answer_missing(r, &bad, e);
-		goto out;
-	}
-	if (!j.c.already)
-		log_info("upload committed", LOG_U("narinfos", j.c.npaths),
-		    LOG_U("objects", j.c.nobjects));
-	reply.narinfos = j.c.narinfos;
-	rc = server_encode(r, 200, &commit_reply_desc, &reply, e);
-out:
-	map_free(j.by_key);
-	return rc;
+	if (server_commit(worker, q->params[0], q->who, &body.found, q->arena,
+	        &bad, &reply.narinfos, e) != 0)
+		return -1;
+	if (bad.missing.n > 0)
+		return answer_missing(r, &bad, e);
+	return server_encode(r, 200, &commit_reply_desc, &reply, e);
 }

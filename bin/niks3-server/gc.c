@@ -80,30 +80,40 @@ answer_busy(struct http_res *r, const struct gcrun *run, const struct err *why,
 }
 
 int
-server_start_run(struct server *s, const struct http_req *q, struct http_res *r,
-    const struct gcrun_params *p, struct err *e)
+server_queue_run(struct server *s, struct arena *a,
+    const struct gcrun_params *p, struct gcrun *run, struct err *e)
 {
-	struct gcrun run = { 0 };
-	struct err why = ERR_INIT;
 	struct db *db;
 	int rc;
 
+	run->id = 0;
 	if (server_db(s, &db, e) != 0)
 		return -1;
-	rc = gcruns_start(db, p, q->arena, &run, &why);
+	rc = gcruns_start(db, p, a, run, e);
 	db_put(s->pool, db);
-	if (rc != 0 && why.kind == ERR_CONFLICT && run.id != 0)
-		return answer_busy(r, &run, &why, e);
-	if (rc != 0) {
-		*e = why;
+	if (rc != 0)
 		return -1;
-	}
-	log_notice("garbage collection asked for", LOG_I("run", run.id),
+	log_notice("garbage collection asked for", LOG_I("run", run->id),
 	    LOG_S("kind", gcrun_kind_name(p->kind)),
 	    LOG_T("older-than", p->older_than_us), LOG_I("force", p->force),
 	    LOG_S("target", p->target != NULL ? p->target : ""));
-	server_wake_gc(s, q->arena);
-	return encode_run(q, r, 202, &run, e);
+	server_wake_gc(s, a);
+	return 0;
+}
+
+int
+server_start_run(struct server *s, const struct http_req *q, struct http_res *r,
+    const struct gcrun_params *p, struct err *e)
+{
+	struct gcrun run;
+	struct err why = ERR_INIT;
+
+	if (server_queue_run(s, q->arena, p, &run, &why) == 0)
+		return encode_run(q, r, 202, &run, e);
+	if (why.kind == ERR_CONFLICT && run.id != 0)
+		return answer_busy(r, &run, &why, e);
+	*e = why;
+	return -1;
 }
 
 int

@@ -10,12 +10,14 @@
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
+#include "compat.h"
 #include "server.h"
 
 #define BODY_UPLOAD ((size_t)128 << 20) /* a closure of 400,000 paths */
 #define BODY_MEDIUM ((size_t)8 << 20)
 #define BODY_SMALL  ((size_t)64 << 10)
 
+#define V1          "/api" /* the compatible one */
 #define V2          "/api/v2"
 #define COLLECT     (SCOPE_GC | SCOPE_ADMIN)
 
@@ -35,6 +37,39 @@ const struct http_route routes[] = {
 	    handle_multipart_complete, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads/{id}/commit", handle_commit, BODY_MEDIUM,
 	    SCOPE_WRITE },
+	{ "POST", V1 "/pending_closures", handle_compat_closure_begin,
+	    BODY_UPLOAD, SCOPE_WRITE },
+	{ "DELETE", V1 "/pending_closures", handle_compat_cleanup, 0, COLLECT },
+	{ "POST", V1 "/pending_closures/{id}/sign", handle_compat_sign,
+	    BODY_UPLOAD, SCOPE_WRITE },
+	{ "POST", V1 "/pending_closures/{id}/complete",
+	    handle_compat_closure_complete, BODY_SMALL, SCOPE_WRITE },
+	{ "POST", V1 "/pushes", handle_compat_push_begin, BODY_UPLOAD,
+	    SCOPE_WRITE },
+	{ "POST", V1 "/pushes/{id}/sign", handle_compat_sign, BODY_UPLOAD,
+	    SCOPE_WRITE },
+	{ "POST", V1 "/pushes/{id}/complete", handle_compat_push_complete,
+	    BODY_SMALL, SCOPE_WRITE },
+	{ "POST", V1 "/multipart/request-parts", handle_compat_part_urls,
+	    BODY_MEDIUM, SCOPE_WRITE },
+	{ "POST", V1 "/multipart/complete", handle_compat_parts_complete,
+	    BODY_MEDIUM, SCOPE_WRITE },
+	{ "POST", V1 "/uploads/complete", handle_compat_written, BODY_MEDIUM,
+	    SCOPE_WRITE },
+	{ "POST", V1 "/uploads/skipped", handle_compat_skipped, BODY_MEDIUM,
+	    SCOPE_WRITE },
+	{ "HEAD", V1 "/objects/{key...}", handle_compat_object, 0,
+	    SCOPE_WRITE },
+	{ "POST", V1 "/objects/present", handle_compat_present, BODY_UPLOAD,
+	    SCOPE_WRITE },
+	{ "GET", V1 "/closures/{key}", handle_compat_closure, 0, SCOPE_WRITE },
+	{ "DELETE", V1 "/closures", handle_compat_gc_start, 0, COLLECT },
+	{ "GET", V1 "/gc/status", handle_compat_gc_status, 0, COLLECT },
+	{ "GET", V1 "/pins", handle_compat_pins, 0, SCOPE_WRITE | SCOPE_PIN },
+	{ "POST", V1 "/pins/{name}", handle_compat_pin_set, BODY_SMALL,
+	    SCOPE_WRITE | SCOPE_PIN },
+	{ "DELETE", V1 "/pins/{name}", handle_compat_pin_delete, 0,
+	    SCOPE_PIN | SCOPE_ADMIN },
 	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, COLLECT },
 	{ "GET", V2 "/gc", handle_gc_history, 0, COLLECT },
 	{ "GET", V2 "/gc/{id}", handle_gc_status, 0, COLLECT },

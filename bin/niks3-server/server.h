@@ -12,9 +12,13 @@
 #include "../../libcommon/http/server.h"
 #include "../../proto/messages.h"
 
+struct api_error_body;
+struct commit_path;
 struct db;
 struct db_pool;
 struct desc;
+struct desc_strs;
+struct gcrun;
 struct gcrun_params;
 struct ipc_client;
 
@@ -26,7 +30,8 @@ struct server {
 	const char *store_dir;
 	const char *cache_url; /* or NULL */
 	int64_t lease_us;
-	int64_t auth_us; /* lifetime of an authorisation */
+	int64_t auth_us;       /* lifetime of an authorisation */
+	uint64_t max_nar_size; /* bytes; 0: none */
 	uint8_t token_sha256[SHA256_LEN];
 };
 
@@ -78,8 +83,23 @@ int server_query_u64(const struct http_req *q, const char *name,
 /* As answers have it, in RFC 3339; NULL for 0, which is never. */
 const char *server_time(struct arena *a, int64_t us);
 
-/* gc.c: queues a run, or joins it, and answers 202 with it; 409 names the run
- * that is in the way. */
+/* sign.c: puts our signatures before those that the paths have. */
+int server_sign(struct server *s, struct arena *a, const char *store_dir,
+    struct commit_path *paths, size_t n, struct err *e);
+
+/*
+ * commit.c: commits an upload. found are keys that were in the bucket already.
+ * What is not there is listed in bad->missing, and nothing is changed then.
+ */
+int server_commit(struct server *s, const char *token, const char *owner,
+    const struct desc_strs *found, struct arena *a, struct api_error_body *bad,
+    uint64_t *narinfos, struct err *e);
+
+/* gc.c: queues a run, or joins it. Of a CONFLICT, run is the one in the way (or
+ * has the id 0). */
+int server_queue_run(struct server *s, struct arena *a,
+    const struct gcrun_params *p, struct gcrun *run, struct err *e);
+/* The same, and answers 202 with it; 409 names the run that is in the way. */
 int server_start_run(struct server *s, const struct http_req *q,
     struct http_res *r, const struct gcrun_params *p, struct err *e);
 

@@ -12,13 +12,8 @@
 #include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/storepath.h"
 #include "../../libcommon/s3/s3.h"
+#include "digest.h"
 #include "fan.h"
-
-struct worker {
-	struct uploader *u;
-	struct s3_conn *conn;
-	struct zstream *z; /* made when it is first needed */
-};
 
 void *
 handlers_worker_new(void *ctx)
@@ -332,22 +327,6 @@ out:
 	return rc;
 }
 
-struct digest {
-	struct sha256 *hash;
-	uint64_t size;
-};
-
-static int
-digest_sink(void *ctx, const void *p, size_t n, struct err *e)
-{
-	struct digest *g = ctx;
-
-	(void)e;
-	sha256_update(g->hash, p, n);
-	g->size += n;
-	return 0;
-}
-
 static int
 handle_object_hash(void *worker, const void *request, void *reply,
     struct arena *a, deadline_t d, struct err *e)
@@ -355,17 +334,9 @@ handle_object_hash(void *worker, const void *request, void *reply,
 	struct worker *w = worker;
 	const struct object_hash *q = request;
 	struct object_hashed *r = reply;
-	struct digest g = { .hash = sha256_new() };
-	int rc;
 
 	(void)a;
-	rc = s3_get(w->conn, q->key, 0, 0, NULL, digest_sink, &g, d, e);
-	if (rc == 0) {
-		sha256_final(g.hash, r->sha256);
-		r->size = g.size;
-	}
-	sha256_free(g.hash);
-	return rc;
+	return digest_object(w->conn, q->key, &r->size, r->sha256, d, e);
 }
 
 static int
@@ -492,6 +463,10 @@ ipc_handler *const handlers[CALL__MAX] = {
 	[CALL_object_hash] = handle_object_hash,
 	[CALL_pin_put] = handle_pin_put,
 	[CALL_pin_delete] = handle_pin_delete,
+	[CALL_puts_presign] = handle_puts_presign,
+	[CALL_staged_place] = handle_staged_place,
+	[CALL_staged_read] = handle_staged_read,
+	[CALL_staged_delete] = handle_staged_delete,
 	[CALL_objects_delete] = handle_objects_delete,
 	[CALL_objects_list] = handle_objects_list,
 	[CALL_mpu_list] = handle_mpu_list,

@@ -8,6 +8,8 @@
 
 struct fan;
 struct s3;
+struct s3_conn;
+struct zstream;
 
 /* Shared by all threads. */
 struct uploader {
@@ -15,11 +17,23 @@ struct uploader {
 	struct fan *fan;
 };
 
+/* A thread that answers calls. */
+struct worker {
+	struct uploader *u;
+	struct s3_conn *conn;
+	struct zstream *z; /* made when it is first needed */
+};
+
 extern ipc_handler *const handlers[CALL__MAX];
 
-/* A thread that answers calls has a connection of its own. ctx is the struct
- * uploader. */
+/* ctx is the struct uploader. */
 void *handlers_worker_new(void *ctx);
 void handlers_worker_free(void *worker);
+
+/* staged.c: what clients of the compatible API write. */
+ipc_handler handle_puts_presign;
+ipc_handler handle_staged_place;
+ipc_handler handle_staged_read;
+ipc_handler handle_staged_delete;
 
 #endif

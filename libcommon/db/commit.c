@@ -47,7 +47,7 @@ static int
 load_objects(struct db *db, struct load *l, struct err *e)
 {
 	static const char sql[] =
-	    "SELECT o.id, o.key, o.kind, w.size, w.sha256"
+	    "SELECT o.id, o.key, o.kind, w.size, nullif(w.sha256, '')"
 	    " FROM upload_needs n"
 	    " JOIN LATERAL (SELECT * FROM objects"
 	    " WHERE id = n.object_id" PROBE " o ON true"
@@ -81,6 +81,7 @@ load_objects(struct db *db, struct load *l, struct err *e)
 		o->kind = row_i64(r, i, KIND);
 		o->written = !row_null(r, i, SIZE);
 		o->size = row_i64(r, i, SIZE);
+		o->hashed = !row_null(r, i, SHA256);
 		row_bytes(r, i, SHA256, o->sha256, sizeof o->sha256);
 	}
 	PQclear(r);
@@ -115,7 +116,8 @@ load_paths(struct db *db, struct load *l, struct err *e)
 {
 	static const char sql[] =
 	    "SELECT pp.object_id, o.key, pp.base, pp.nar_hash, pp.nar_size,"
-	    " nar.key, c.size, c.sha256, pp.refs, pp.deriver, pp.ca, pp.sigs,"
+	    " nar.key, c.size, nullif(c.sha256, ''), pp.refs, pp.deriver, "
+	    "pp.ca, pp.sigs,"
 	    " n.refs"
 	    " FROM upload_paths pp"
 	    " JOIN LATERAL (SELECT key FROM objects"
@@ -173,6 +175,7 @@ load_paths(struct db *db, struct load *l, struct err *e)
 		p->nar_key = row_text(r, i, NAR_KEY, a, &full);
 		p->has_file = !row_null(r, i, SIZE);
 		p->file_size = row_i64(r, i, SIZE);
+		p->hashed = !row_null(r, i, SHA256);
 		row_bytes(r, i, SHA256, p->file_sha256, sizeof p->file_sha256);
 		p->refs = row_texts(r, i, REFS, a, &p->nrefs, &full);
 		p->deriver = row_text(r, i, DERIVER, a, &full);
@@ -568,13 +571,14 @@ finish(struct db *db, void *ctx, struct err *e)
 	return finish_open(db, f, e);
 }
 
+/* sha256 may be NULL. */
 static void
-add_stored(struct finish *f, int64_t id, int64_t size, const uint8_t sha256[32],
-    int sure)
+add_stored(
+    struct finish *f, int64_t id, int64_t size, const uint8_t *sha256, int sure)
 {
 	array_i64(&f->ids, id);
 	array_i64(&f->sizes, size);
-	array_bytes(&f->hashes, sha256, 32);
+	array_bytes(&f->hashes, sha256, sha256 != NULL ? 32 : 0);
 	array_bool(&f->sure, sure);
 	f->stored[f->nstored++] = id;
 }
@@ -594,7 +598,8 @@ commit_finish(struct db *db, const struct commit *c, struct arena *a,
 	for (size_t i = 0; i < c->nobjects; i++)
 		if (c->objects[i].written)
 			add_stored(&f, c->objects[i].id, c->objects[i].size,
-			    c->objects[i].sha256, 0);
+			    c->objects[i].hashed ? c->objects[i].sha256 : NULL,
+			    0);
 	for (size_t i = 0; i < c->npaths; i++)
 		add_stored(&f, c->paths[i].id, c->paths[i].size,
 		    c->paths[i].sha256, !c->paths[i].unsure);

@@ -24,6 +24,7 @@ struct commit_object {
 	 * and them when it has learned them otherwise. */
 	int written;
 	int64_t size;
+	int hashed; /* else nobody knows sha256 */
 	uint8_t sha256[32];
 };
 
@@ -38,6 +39,7 @@ struct commit_path {
 	/* The stored NAR, of an older path that has the same. has_file is 0
 	 * when it is one of the objects above, which tell of it. */
 	int has_file;
+	int hashed; /* else nobody knows file_sha256 */
 	uint8_t file_sha256[32];
 	int64_t file_size;
 	const char **refs;

@@ -189,6 +189,14 @@ int upload_closed(enum upload_state state, struct err *e);
  * multipart uploads. */
 int upload_end(struct db *db, int64_t id, const char *state, struct err *e);
 
+/* Of those of the narinfos that are missing: what they will say. Positions are in
+ * objects, of which id and missing are filled. */
+struct upload_object;
+struct upload_path;
+int upload_insert_paths(struct db *db, int64_t upload,
+    const struct upload_object *objects, const struct upload_path *paths,
+    size_t n, struct err *e);
+
 /* Of each root of an upload, in the order of ids: how many objects it needs and
  * their stored bytes. The last two may get fewer than there are roots: the
  * others are not known. */

@@ -39,6 +39,8 @@ expire_upload(struct db *db, void *ctx, struct err *e)
 	PQclear(r);
 	if (rc != 0)
 		return -1;
+	if (x->run == EXPIRE_NO_RUN)
+		return 0;
 	return gcruns_add(db, x->run,
 	    &(struct gcrun_tally){ .failed_uploads_deleted = x->n }, e);
 }

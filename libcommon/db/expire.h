@@ -13,7 +13,9 @@ struct db;
 struct err;
 
 /* Ends open uploads whose lease has been gone for older_than_us, each under the
- * exclusive roots lock. *n gets how many; call until 0. */
+ * exclusive roots lock. *n gets how many; call until 0. Outside of any run they are
+ * not counted. */
+#define EXPIRE_NO_RUN 0
 int expire_uploads(struct db *db, int64_t older_than_us, int64_t run,
     uint64_t *n, struct err *e);
 /* How many it would end. */

@@ -9,6 +9,40 @@ struct set {
 	const char *name, *key, *store_path;
 };
 
+/*
+ * A path that was pushed with another becomes a closure of its own. All that a live
+ * object refers to is live, and the garbage collection marks from every new root
+ * before it takes anything (rule R5).
+ */
+static int
+make_closure(struct db *db, const struct set *s, int64_t *id, struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO closures (object_id, store_path)"
+	    " SELECT o.id, $2 FROM objects o"
+	    " WHERE o.key = $1 COLLATE \"C\" AND o.kind = 1"
+	    " AND right($2, length(o.name) + 34) ="
+	    " '/' || left(o.key, 32) || '-' || o.name"
+	    " AND NOT EXISTS (SELECT FROM pending p"
+	    " WHERE p.object_id = o.id" PROBE
+	    " AND NOT EXISTS (SELECT FROM tombstones t"
+	    " WHERE t.object_id = o.id" PROBE
+	    " ON CONFLICT DO NOTHING RETURNING object_id";
+	PGresult *r;
+	int rc = 0;
+
+	if (db_exec(db, sql, PARAMS(P_TEXT(s->key), P_TEXT(s->store_path)), &r,
+	        e) != 0)
+		return -1;
+	if (PQntuples(r) > 0)
+		*id = row_i64(r, 0, 0);
+	else
+		rc = err_set(
+		    e, ERR_NOT_FOUND, "%s is not in the cache", s->store_path);
+	PQclear(r);
+	return rc == 0 ? 0 : err_hint(e, "push it first");
+}
+
 /* Under the shared lock, for a pin keeps its closure: the garbage collection
  * looks at pins and deletes closures under the exclusive one. */
 static int
@@ -25,29 +59,25 @@ set(struct db *db, void *ctx, struct err *e)
 	    " store_path = excluded.store_path, updated_at = now()";
 	const struct set *s = ctx;
 	PGresult *r;
-	int rc;
+	int64_t id = 0;
+	int rc = 0;
 
 	if (db_roots_shared(db, e) != 0 ||
 	    db_exec(db, find_sql, PARAMS(P_TEXT(s->key)), &r, e) != 0)
 		return -1;
-	if (PQntuples(r) == 0) {
-		rc = err_set(e, ERR_NOT_FOUND,
-		    "%s is not in the cache as a closure", s->store_path);
-		err_hint(e,
-		    "push it first: a pin is for what was pushed "
-		    "itself, not for what that depends on");
-	} else if (strcmp(PQgetvalue(r, 0, 1), s->store_path) != 0) {
+	if (PQntuples(r) == 0)
+		rc = make_closure(db, s, &id, e);
+	else if (strcmp(PQgetvalue(r, 0, 1), s->store_path) != 0)
 		rc = err_set(e, ERR_INVALID,
 		    "%s: the closure in the cache is %s", s->store_path,
 		    PQgetvalue(r, 0, 1));
-	} else {
-		rc = db_send(db, sql,
-		    PARAMS(P_TEXT(s->name), P_I64(row_i64(r, 0, 0)),
-		        P_TEXT(s->store_path)),
-		    e);
-	}
+	else
+		id = row_i64(r, 0, 0);
 	PQclear(r);
-	return rc;
+	if (rc != 0)
+		return -1;
+	return db_send(db, sql,
+	    PARAMS(P_TEXT(s->name), P_I64(id), P_TEXT(s->store_path)), e);
 }
 
 int

@@ -17,8 +17,9 @@ struct pin {
 	int64_t created_us, updated_us; /* wall clock */
 };
 
-/* Adds or moves a pin. NOT_FOUND when the key is no closure. *store_path gets
- * the closure's own, which the given one must equal (ERR_INVALID). */
+/* Adds or moves a pin. A path that is live as a part of others becomes a closure
+ * of its own; NOT_FOUND when the key is not live as this store path, ERR_INVALID
+ * when its closure has another. */
 int pins_set(struct db *db, const char *name, const char *narinfo_key,
     const char *store_path, struct err *e);
 /* Sorted by name. */

@@ -207,8 +207,8 @@ insert_writes(struct db *db, const struct authorize *c, int64_t upload,
 	for (size_t i = 0; i < c->n; i++) {
 		array_bool(&whole, c->writes[i].whole);
 		array_i64(&sizes, c->writes[i].size);
-		array_bytes(
-		    &hashes, c->writes[i].sha256, sizeof c->writes[i].sha256);
+		array_bytes(&hashes, c->writes[i].sha256,
+		    c->writes[i].unhashed ? 0 : sizeof c->writes[i].sha256);
 	}
 	rc = db_send(db, sql,
 	    PARAMS(P_I64(upload), P_ARRAY(ids), P_ARRAY(&whole),
@@ -251,12 +251,10 @@ uploads_authorize(struct db *db, const char *token, const char *owner,
 
 int
 uploads_record(struct db *db, const char *token, const char *owner,
-    const char *key, uint64_t size, const uint8_t sha256[32], struct err *e)
+    const struct upload_write *writes, size_t n, struct err *e)
 {
-	struct upload_write w = { .key = key, .size = size, .whole = 1 };
-	struct authorize c = { token, owner, &w, 1, 0, 0, 1 };
+	struct authorize c = { token, owner, writes, n, 0, 0, 1 };
 
-	memcpy(w.sha256, sha256, sizeof w.sha256);
 	if (db_transaction(db, DB_READ_COMMITTED, authorize, &c, e) != 0)
 		return err_prefix(e, "record what is stored");
 	return 0;

@@ -78,6 +78,10 @@ struct upload_begin {
 	size_t npaths;
 	const struct upload_root *roots;
 	size_t nroots;
+	int staged; /* of the compatible API: see staged.h */
+	/* Out: */
+	int64_t id;
+	int64_t began_us; /* by the database's clock */
 };
 
 /*
@@ -99,6 +103,7 @@ struct upload_write {
 	uint64_t size;
 	uint8_t sha256[32]; /* of the whole object */
 	int whole;          /* 0: a part; size and sha256 are not recorded */
+	int unhashed;       /* sha256 is not known */
 	const char *s3_id;  /* of a part: the multipart upload it belongs to */
 };
 /*
@@ -129,9 +134,9 @@ int uploads_multipart_done(
  * for the transaction that is open. */
 int uploads_key_lock(struct db *db, const char *key, struct err *e);
 
-/* What the bucket holds of a missing object, in place of what was authorised. */
+/* What the bucket holds of missing objects, in place of what was authorised. */
 int uploads_record(struct db *db, const char *token, const char *owner,
-    const char *key, uint64_t size, const uint8_t sha256[32], struct err *e);
+    const struct upload_write *writes, size_t n, struct err *e);
 
 struct upload_multipart {
 	const char *key, *s3_id;

@@ -90,17 +90,19 @@ static int
 insert_upload(struct db *db, struct begin *c, struct err *e)
 {
 	static const char sql[] =
-	    "INSERT INTO uploads (token, owner, store_dir, lease_until)"
-	    " VALUES ($1, $2, $3, now() + $4 * interval '1 microsecond')"
-	    " RETURNING id";
+	    "INSERT INTO uploads (token, owner, store_dir, lease_until, staged)"
+	    " VALUES ($1, $2, $3, now() + $4 * interval '1 microsecond', $5)"
+	    " RETURNING id, (extract(epoch FROM now()) * 1000000)::bigint";
 	PGresult *r;
 
 	if (db_exec(db, sql,
 	        PARAMS(P_TEXT(c->token), P_TEXT(c->b->owner),
-	            P_TEXT(c->b->store_dir), P_I64(c->b->lease_us)),
+	            P_TEXT(c->b->store_dir), P_I64(c->b->lease_us),
+	            P_BOOL(c->b->staged)),
 	        &r, e) != 0)
 		return -1;
-	c->upload = row_i64(r, 0, 0);
+	c->upload = c->b->id = row_i64(r, 0, 0);
+	c->b->began_us = row_i64(r, 0, 1);
 	PQclear(r);
 	return 0;
 }
@@ -338,9 +340,10 @@ array_lines(struct db_array *a, const char **lines, size_t n, struct err *e)
 	return rc;
 }
 
-/* Of the narinfos that are missing: what they will say. */
-static int
-insert_paths(struct db *db, struct begin *c, struct err *e)
+int
+upload_insert_paths(struct db *db, int64_t upload,
+    const struct upload_object *objects, const struct upload_path *paths,
+    size_t n, struct err *e)
 {
 	static const char sql[] =
 	    "INSERT INTO upload_paths (upload_id, object_id, nar_id, base,"
@@ -371,13 +374,13 @@ insert_paths(struct db *db, struct begin *c, struct err *e)
 
 	for (int i = 0; i < COLUMNS; i++)
 		array_init(&v[i], types[i]);
-	for (size_t i = 0; i < c->b->npaths && rc == 0; i++) {
-		const struct upload_path *p = &c->b->paths[i];
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const struct upload_path *p = &paths[i];
 
-		if (!c->b->objects[p->object].missing)
+		if (!objects[p->object].missing)
 			continue;
-		array_i64(&v[ID], c->b->objects[p->object].id);
-		array_i64(&v[NAR], c->b->objects[p->nar].id);
+		array_i64(&v[ID], objects[p->object].id);
+		array_i64(&v[NAR], objects[p->nar].id);
 		array_text(&v[BASE], p->base);
 		array_bytes(&v[HASH], p->nar_hash.sha256, HASH_LEN);
 		array_i64(&v[SIZE], p->nar_size);
@@ -389,7 +392,7 @@ insert_paths(struct db *db, struct begin *c, struct err *e)
 	}
 	if (rc == 0 && v[ID].n > 0)
 		rc = db_send(db, sql,
-		    PARAMS(P_I64(c->upload), P_ARRAY(&v[ID]), P_ARRAY(&v[NAR]),
+		    PARAMS(P_I64(upload), P_ARRAY(&v[ID]), P_ARRAY(&v[NAR]),
 		        P_ARRAY(&v[BASE]), P_ARRAY(&v[HASH]), P_ARRAY(&v[SIZE]),
 		        P_ARRAY(&v[REFS]), P_ARRAY(&v[DERIVER]),
 		        P_ARRAY(&v[CA]), P_ARRAY(&v[SIGS])),
@@ -682,7 +685,8 @@ settle(struct db *db, struct begin *c, struct err *e)
 	    (attach.n == 0 ||
 	        db_send(db, attach_sql,
 	            PARAMS(P_I64(c->upload), P_ARRAY(&attach)), e) == 0))
-		rc = insert_paths(db, c, e);
+		rc = upload_insert_paths(
+		    db, c->upload, c->b->objects, c->b->paths, c->b->npaths, e);
 out:
 	array_done(&c->kept);
 	array_done(&revive);

@@ -139,6 +139,18 @@ objkey_kind_by_name(const char *name, enum objkey_kind *out)
 }
 
 const char *
+objkey_compression(const char *nar_key)
+{
+	struct rest r = { nar_key, strlen(nar_key) };
+
+	if (take_suffix(&r, ".zst"))
+		return "zstd";
+	if (take_suffix(&r, ".xz"))
+		return "xz";
+	return take_suffix(&r, ".bz2") ? "bzip2" : "none";
+}
+
+const char *
 objkey_content_type(enum objkey_kind kind)
 {
 	return kinds[kind].type;
@@ -200,6 +212,51 @@ objkey_fmt_realisation(char out[OBJKEY_TEXT_MAX], const char *id, struct err *e)
 		    id);
 	memcpy(out, key, (size_t)n + 1);
 	return 0;
+}
+
+int
+objkey_fmt_staged(char out[OBJKEY_TEXT_MAX], const char *token, const char *key,
+    struct err *e)
+{
+	struct rest r = { token, strlen(token) };
+	enum objkey_kind kind;
+
+	if (r.len > OBJKEY_TOKEN_MAX || !take_span(&r, LOWER "0123456789") ||
+	    r.len > 0)
+		return err_set(e, ERR_INVALID, "not the name of an upload");
+	if (objkey_parse(key, strlen(key), &kind, e) < 0)
+		return -1;
+	if (sizeof OBJKEY_STAGING + strlen(token) + strlen(key) > OBJKEY_MAX)
+		return err_set(e, ERR_INVALID, "object key %s: too long", key);
+	snprintf(out, OBJKEY_TEXT_MAX, "%s%s/%s", OBJKEY_STAGING, token, key);
+	return 0;
+}
+
+int
+objkey_parse_staged(const char *staged, char token[OBJKEY_TOKEN_MAX + 1],
+    const char **key, struct err *e)
+{
+	struct rest r = { staged, strlen(staged) };
+	enum objkey_kind kind;
+	const char *from;
+	size_t len;
+
+	if (!take_prefix(&r, OBJKEY_STAGING))
+		goto other;
+	from = r.s;
+	if (!take_span(&r, LOWER "0123456789"))
+		goto other;
+	len = r.s - from;
+	if (len > OBJKEY_TOKEN_MAX || !take_prefix(&r, "/") ||
+	    objkey_parse(r.s, r.len, &kind, NULL) < 0)
+		goto other;
+	memcpy(token, from, len);
+	token[len] = '\0';
+	*key = r.s;
+	return 0;
+other:
+	return err_set(
+	    e, ERR_INVALID, "object key %s: not one that is staged", staged);
 }
 
 int

@@ -8,8 +8,8 @@
  *	log          log/<drv name>.drv
  *	realisation  realisations/<algo>:<hash>!<output>.doi
  *
- * nix-cache-info, index.html and pins/NAME belong to the server: no upload can
- * name them.
+ * nix-cache-info, index.html, pins/NAME and staging/… belong to the server: no
+ * upload can name them.
  */
 #ifndef NIX_OBJKEY_H
 #define NIX_OBJKEY_H
@@ -39,6 +39,9 @@ const char *objkey_kind_name(enum objkey_kind kind);
 /* -1 when there is no such name. */
 int objkey_kind_by_name(const char *name, enum objkey_kind *out);
 
+/* How the NAR of that key is compressed, as narinfos name it. */
+const char *objkey_compression(const char *nar_key);
+
 /* Headers that an object of this kind is stored with; encoding may be NULL. */
 const char *objkey_content_type(enum objkey_kind kind);
 const char *objkey_content_encoding(enum objkey_kind kind);
@@ -55,6 +58,19 @@ int objkey_fmt_log(
     char out[OBJKEY_TEXT_MAX], const char *drv_base, struct err *e);
 int objkey_fmt_realisation(
     char out[OBJKEY_TEXT_MAX], const char *id, struct err *e);
+
+/*
+ * Where clients of the compatible API write an object before its upload commits;
+ * token is the upload's name, 1 to 64 of [0-9a-z]. ERR_INVALID when token or key
+ * is none, or together they are too long.
+ */
+#define OBJKEY_STAGING "staging/"
+int objkey_fmt_staged(char out[OBJKEY_TEXT_MAX], const char *token,
+    const char *key, struct err *e);
+/* Undoes it: *key points into staged, token gets a copy. */
+#define OBJKEY_TOKEN_MAX 64
+int objkey_parse_staged(const char *staged, char token[OBJKEY_TOKEN_MAX + 1],
+    const char **key, struct err *e);
 
 /* A pin's name: [A-Za-z0-9._-]+, at most 256 bytes, not "." or "..". */
 #define OBJKEY_PIN_MAX 256

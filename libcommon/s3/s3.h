@@ -213,5 +213,10 @@ int s3_authorize_put(struct s3 *s, const struct s3_authorize *p,
 #define S3_PRESIGN_MAX_S 604800
 int s3_presign_get(struct s3 *s, const char *method, const char *key,
     int64_t expires_s, struct arena *a, const char **url, struct err *e);
+/* A presigned PUT of any bytes and any headers: of a whole object, or (upload_id
+ * not NULL) of a part. */
+int s3_presign_put(struct s3 *s, const char *key, const char *upload_id,
+    uint32_t part, int64_t expires_s, struct arena *a, const char **url,
+    struct err *e);
 
 #endif

@@ -619,9 +619,10 @@ out:
 	return rc;
 }
 
-int
-s3_presign_get(struct s3 *s, const char *method, const char *key,
-    int64_t expires_s, struct arena *a, const char **url, struct err *e)
+static int
+presign(struct s3 *s, const char *method, const char *key,
+    const char *const (*query)[2], size_t nquery, int64_t expires_s,
+    struct arena *a, const char **url, struct err *e)
 {
 	struct sigv4_credentials keys = s3_credentials(s);
 	struct sigv4_request q;
@@ -637,6 +638,8 @@ s3_presign_get(struct s3 *s, const char *method, const char *key,
 	}
 	if (s3_sigv4(s, method, key, a, &q, e) != 0)
 		goto out;
+	q.query = query;
+	q.nquery = nquery;
 	q.payload_sha256 = "UNSIGNED-PAYLOAD";
 	if (s3_url(s, q.path, &b, e) != 0 || buf_putc(&b, '?', e) != 0 ||
 	    sigv4_presign(&keys, &q, expires_s, &b, e) != 0)
@@ -650,4 +653,25 @@ s3_presign_get(struct s3 *s, const char *method, const char *key,
 out:
 	buf_done(&b);
 	return rc;
+}
+
+int
+s3_presign_get(struct s3 *s, const char *method, const char *key,
+    int64_t expires_s, struct arena *a, const char **url, struct err *e)
+{
+	return presign(s, method, key, NULL, 0, expires_s, a, url, e);
+}
+
+int
+s3_presign_put(struct s3 *s, const char *key, const char *upload_id,
+    uint32_t part, int64_t expires_s, struct arena *a, const char **url,
+    struct err *e)
+{
+	char number[12];
+	const char *const query[][2] = { { "partNumber", number },
+		{ "uploadId", upload_id } };
+
+	snprintf(number, sizeof number, "%u", (unsigned)part);
+	return presign(s, "PUT", key, query, upload_id != NULL ? 2 : 0,
+	    expires_s, a, url, e);
 }

@@ -11,7 +11,8 @@ for lib in proc postgres ceph s3 services tap; do
 	. "$LIB/$lib.sh"
 done
 if [ $# -eq 0 ]; then
-	set -- "$ROOT"/tests/integration/*_test.sh
+	set -- "$ROOT"/tests/integration/*_test.sh \
+	    "$ROOT"/tests/integration/compat/*_test.sh
 	[ -e "$1" ] || { echo "0 passed, 0 failed, 0 skipped"; exit 0; }
 fi
 

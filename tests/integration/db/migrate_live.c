@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define VERSIONS MIGRATE_SCHEMA_VERSION
+
 static void
 said(void *ctx, const struct migration *m)
 {
@@ -29,10 +31,19 @@ write_file(const char *dir, const char *name, const char *text)
 	fclose(f);
 }
 
+/* Undoes them down to that version. */
+static void
+down_to(int version, int *n)
+{
+	for (int i = VERSIONS; i > version; i--)
+		OK(migrate_down(live_owner, live_migrations(), said, n, &e));
+}
+
 static void
 test_schema_versions(void **state)
 {
 	struct err error = ERR_INIT;
+	char text[64];
 
 	(void)state;
 	OK(db_schema_check(server, &e));
@@ -42,12 +53,14 @@ test_schema_versions(void **state)
 	assert_int_equal(db_schema_check(server, &error), -1);
 	assert_int_equal(error.kind, ERR_VERSION);
 	assert_non_null(strstr(error.hint, "upgrade niks3"));
-	sql("DELETE FROM goose_db_version WHERE version_id > 2");
+	sql("DELETE FROM goose_db_version WHERE version_id > 20260000000000");
 	/* As an older goose undoes. */
 	sql("INSERT INTO goose_db_version (version_id, is_applied)"
-	    " VALUES (2, false)");
+	    " SELECT max(version_id), false FROM goose_db_version");
 	assert_int_equal(db_schema_check(server, &error), -1);
-	assert_non_null(strstr(error.msg, "version 1, this program needs 2"));
+	snprintf(text, sizeof text, "version %d, this program needs %d",
+	    VERSIONS - 1, VERSIONS);
+	assert_non_null(strstr(error.msg, text));
 	assert_string_equal(error.hint, "run: niks3-migrate up");
 	sql("DELETE FROM goose_db_version WHERE NOT is_applied");
 	sql("ALTER TABLE goose_db_version RENAME TO g");
@@ -60,7 +73,7 @@ static void
 test_migrations(void **state)
 {
 	char dir[] = "/tmp/db_live.XXXXXX";
-	char command[64];
+	char command[64], name[64];
 	struct migration *all;
 	int n = 0;
 	size_t count;
@@ -71,25 +84,29 @@ test_migrations(void **state)
 	    migrate_status(
 	        live_owner, "/nonexistent", live_arena, &all, &count, &e));
 	FAILS(ERR_NOT_FOUND, migrate_up(live_owner, dir, said, &n, &e));
-	write_file(dir, "0003_b.sql",
+	snprintf(name, sizeof name, "%04d_b.sql", VERSIONS + 1);
+	write_file(dir, name,
 	    "-- +goose Up\nCREATE TABLE b ();\nCREATE TABLE b2 ();\n"
 	    "-- +goose Down\nDROP TABLE b2;\nDROP TABLE b;\n");
-	/* The database has two, and this directory does not. */
+	/* The database has others, and this directory does not. */
 	FAILS(ERR_VERSION,
 	    migrate_status(live_owner, dir, live_arena, &all, &count, &e));
 	FAILS(ERR_VERSION, migrate_up(live_owner, dir, said, &n, &e));
-	write_file(dir, "0001_init.sql", "-- +goose Up\nSELECT 1;\n");
-	write_file(dir, "0002_collector.sql", "-- +goose Up\nSELECT 1;\n");
+	for (int i = 1; i <= VERSIONS; i++) {
+		snprintf(name, sizeof name, "%04d_ours.sql", i);
+		write_file(dir, name, "-- +goose Up\nSELECT 1;\n");
+	}
 	write_file(dir, "README", "none of ours");
-	write_file(dir, "0004_broken.sql",
-	    "-- +goose Up\nCREATE TABLE c ();\nSELECT 1 / 0;\n");
+	snprintf(name, sizeof name, "%04d_broken.sql", VERSIONS + 2);
+	write_file(
+	    dir, name, "-- +goose Up\nCREATE TABLE c ();\nSELECT 1 / 0;\n");
 	OK(migrate_status(live_owner, dir, live_arena, &all, &count, &e));
-	assert_int_equal(count, 4);
+	assert_int_equal(count, VERSIONS + 2);
 	assert_int_equal(all[0].version, 1);
 	assert_true(all[0].applied);
 	assert_non_null(all[0].applied_at);
-	assert_true(all[1].applied);
-	assert_false(all[2].applied);
+	assert_true(all[VERSIONS - 1].applied);
+	assert_false(all[VERSIONS].applied);
 
 	/* Each is one transaction. */
 	FAILS(ERR_INTERNAL, migrate_up(live_owner, dir, said, &n, &e));
@@ -101,7 +118,8 @@ test_migrations(void **state)
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname IN ('b', 'b2', 'c')"),
 	    0);
-	write_file(dir, "00003_twice.sql", "-- +goose Up\nSELECT 1;\n");
+	snprintf(name, sizeof name, "%05d_twice.sql", VERSIONS + 1);
+	write_file(dir, name, "-- +goose Up\nSELECT 1;\n");
 	FAILS(ERR_INVALID, migrate_up(live_owner, dir, said, &n, &e));
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
@@ -109,17 +127,16 @@ test_migrations(void **state)
 	/* The real ones: down, and up again. */
 	live_view(0);
 	n = 0;
-	for (int i = 0; i < 2; i++)
-		OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
+	down_to(0, &n);
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname = 'objects'"),
 	    0);
 	FAILS(ERR_NOT_FOUND,
 	    migrate_down(live_owner, live_migrations(), said, &n, &e));
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * VERSIONS);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * VERSIONS);
 	live_view(1);
 }
 
@@ -143,15 +160,13 @@ test_migrations_together(void **state)
 
 	(void)state;
 	live_view(0);
-	for (int i = 0; i < 2; i++)
-		OK(migrate_down(
-		    live_owner, live_migrations(), said, &n[0], &e));
+	down_to(0, &n[0]);
 	n[0] = 0;
 	for (int i = 0; i < 3; i++)
 		pthread_create(&t[i], NULL, migrate, &n[i]);
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
-	assert_int_equal(n[0] + n[1] + n[2], 2);
+	assert_int_equal(n[0] + n[1] + n[2], VERSIONS);
 	live_view(1);
 }
 
@@ -195,13 +210,13 @@ test_data(void **state)
 
 	(void)state;
 	live_view(0);
-	OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
+	down_to(1, &n);
 	sql(old_data_sql);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
 	check_new_data();
-	OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
+	down_to(1, &n);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 4 * (VERSIONS - 1));
 	live_view(1);
 	check_new_data();
 	check_rules();

@@ -55,6 +55,16 @@ test_begin_refuses(void **state)
 	assert_int_equal(COUNT("uploads"), 0);
 }
 
+static int
+record(const struct req *q, const char *owner, const char *key, uint64_t size,
+    const uint8_t sha256[32], struct err *error)
+{
+	struct upload_write w = { .key = key, .size = size, .whole = 1 };
+
+	memcpy(w.sha256, sha256, sizeof w.sha256);
+	return uploads_record(server, q->token, owner, &w, 1, error);
+}
+
 static void
 test_owner(void **state)
 {
@@ -72,9 +82,7 @@ test_owner(void **state)
 	FAILS(ERR_NOT_FOUND,
 	    uploads_multipart_intend(
 	        server, q->token, "other", "nar/app", LEASE, &id, &e));
-	FAILS(ERR_NOT_FOUND,
-	    uploads_record(
-	        server, q->token, "other", "nar/app", 1, w.sha256, &e));
+	FAILS(ERR_NOT_FOUND, record(q, "other", "nar/app", 1, w.sha256, &e));
 	FAILS(ERR_NOT_FOUND,
 	    commit_load(server, q->token, "other", LEASE, live_arena, &c, &e));
 	FAILS(ERR_NOT_FOUND,
@@ -106,8 +114,7 @@ test_ended(void **state)
 	FAILS(ERR_CONFLICT,
 	    uploads_multipart_intend(
 	        server, q->token, OWNER, "nar/app", LEASE, &id, &e));
-	FAILS(ERR_CONFLICT,
-	    uploads_record(server, q->token, OWNER, "nar/app", 1, sha256, &e));
+	FAILS(ERR_CONFLICT, record(q, OWNER, "nar/app", 1, sha256, &e));
 	FAILS(ERR_CONFLICT, load(server, q, &c, &e));
 	fill(&late);
 	FAILS(ERR_CONFLICT, finish(server, &late, &e));
@@ -191,12 +198,11 @@ test_record(void **state)
 	(void)state;
 	OK(begin(server, q, &e));
 	OK(authorize(server, q, "nar/app", 1, &e));
-	OK(uploads_record(server, q->token, OWNER, "nar/app", 77, sha256, &e));
+	OK(record(q, OWNER, "nar/app", 77, sha256, &e));
 	OK(load(server, q, &c, &e));
 	assert_int_equal(c.objects[0].size, 77);
 	assert_int_equal(c.objects[0].sha256[0], 42);
-	FAILS(ERR_FORBIDDEN,
-	    uploads_record(server, q->token, OWNER, "nar/none", 1, sha256, &e));
+	FAILS(ERR_FORBIDDEN, record(q, OWNER, "nar/none", 1, sha256, &e));
 }
 
 static void
