@@ -84,10 +84,11 @@ status_of(const struct gcrun *run, struct arena *a)
 	};
 }
 
-/* A duration in the query; fallback when it is not there (or empty). */
+/* A duration in the query; fallback when it is not there (or empty). what is said
+ * of one that is none. */
 static int
 query_age(const struct http_req *q, const char *name, const char *fallback,
-    int64_t *us, struct err *e)
+    const char *what, int64_t *us, struct err *e)
 {
 	const char *text = http_req_query(q, name);
 
@@ -95,7 +96,8 @@ query_age(const struct http_req *q, const char *name, const char *fallback,
 		text = fallback;
 	if (text[0] == '-')
 		return err_set(e, ERR_INVALID, "%s must not be negative", name);
-	return num_parse_duration(text, us, e);
+	return num_parse_duration(text, us, e) == 0 ? 0
+	                                            : err_prefix(e, "%s", what);
 }
 
 /* Ends when the run does, for clients that know no other way. */
@@ -164,13 +166,13 @@ handle_compat_gc_start(
 
 	if (age == NULL || age[0] == '\0')
 		return err_set(e, ERR_INVALID, "missing age");
-	if (query_age(q, "older-than", "", &p.older_than_us, e) != 0)
-		return err_prefix(e, "failed to parse age");
-	if (query_age(q,
+	if (query_age(q, "older-than", "", "failed to parse age",
+	        &p.older_than_us, e) != 0 ||
+	    query_age(q,
 	        oldest ? "pending-older-than" : "failed-uploads-older-than",
-	        FAILED_UPLOADS, &p.pending_older_than_us, e) != 0)
-		return err_prefix(
-		    e, "failed to parse failed-uploads-older-than");
+	        FAILED_UPLOADS, "failed to parse failed-uploads-older-than",
+	        &p.pending_older_than_us, e) != 0)
+		return -1;
 	if (server_queue_run(worker, q->arena, &p, &run, &why) != 0) {
 		if (why.kind == ERR_CONFLICT && run.id != 0)
 			return answer_busy(q, &run, r, e);
@@ -221,9 +223,9 @@ handle_compat_cleanup(
 	int64_t us;
 	int rc;
 
-	if (query_age(q, "older-than", PENDING, &us, e) != 0)
-		return err_prefix(e, "invalid duration");
-	if (server_db(s, &db, e) != 0)
+	if (query_age(q, "older-than", PENDING, "invalid duration", &us, e) !=
+	        0 ||
+	    server_db(s, &db, e) != 0)
 		return -1;
 	do
 		rc = expire_uploads(db, us, EXPIRE_NO_RUN, &n, e);
