@@ -245,6 +245,71 @@ pins(void **state)
 	assert_int_equal(objkey_check_pin(name, &e), 0);
 }
 
+static void
+staged(void **state)
+{
+	static const char *const tokens[] = { "", "a/b", "..", "A", "a-b",
+		"a b" };
+	static const char *const others[] = { "staging/", "staging/a",
+		"staging/a/", "staging/a/nix-cache-info", "staging//log/x.drv",
+		"staging/A/log/x.drv", "staging/a/b/log/x.drv", "log/x.drv",
+		"xstaging/a/log/x.drv" };
+	char key[OBJKEY_TEXT_MAX], token[OBJKEY_TOKEN_MAX + 1];
+	char longest[OBJKEY_MAX + 1], name[OBJKEY_TOKEN_MAX + 2];
+	const char *of;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(objkey_fmt_staged(key, "0a1", "log/x.drv", NULL), 0);
+	assert_string_equal(key, "staging/0a1/log/x.drv");
+	assert_int_equal(objkey_parse_staged(key, token, &of, NULL), 0);
+	assert_string_equal(token, "0a1");
+	assert_string_equal(of, "log/x.drv");
+
+	for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+		assert_int_equal(
+		    objkey_fmt_staged(key, tokens[i], "log/x.drv", &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+	assert_int_equal(objkey_fmt_staged(key, "a", "index.html", &e), -1);
+	assert_int_equal(
+	    objkey_fmt_staged(key, "a", "staging/a/log/x.drv", &e), -1);
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		assert_int_equal(
+		    objkey_parse_staged(others[i], token, &of, &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+	assert_string_equal(token, "0a1"); /* untouched */
+
+	/* The longest name of an upload, and one more. */
+	memset(name, 'a', sizeof name);
+	name[OBJKEY_TOKEN_MAX] = '\0';
+	assert_int_equal(objkey_fmt_staged(key, name, "log/x.drv", NULL), 0);
+	assert_int_equal(objkey_parse_staged(key, token, &of, NULL), 0);
+	assert_string_equal(token, name);
+	name[OBJKEY_TOKEN_MAX] = 'a';
+	name[OBJKEY_TOKEN_MAX + 1] = '\0';
+	assert_int_equal(objkey_fmt_staged(key, name, "log/x.drv", &e), -1);
+
+	/* The longest key that fits, and one more. */
+	memset(longest, 'a', sizeof longest);
+	memcpy(longest, "log/", 4);
+	strcpy(longest + OBJKEY_MAX - strlen("staging/a/") - 4, ".drv");
+	assert_int_equal(objkey_fmt_staged(key, "a", longest, NULL), 0);
+	assert_int_equal(strlen(key), OBJKEY_MAX);
+	assert_int_equal(objkey_fmt_staged(key, "ab", longest, &e), -1);
+}
+
+static void
+compression(void **state)
+{
+	(void)state;
+	assert_string_equal(objkey_compression("nar/x.nar.zst"), "zstd");
+	assert_string_equal(objkey_compression("nar/x.nar.xz"), "xz");
+	assert_string_equal(objkey_compression("nar/x.nar.bz2"), "bzip2");
+	assert_string_equal(objkey_compression("nar/x.nar"), "none");
+}
+
 int
 main(void)
 {
@@ -255,6 +320,8 @@ main(void)
 		cmocka_unit_test(kinds),
 		cmocka_unit_test(writing),
 		cmocka_unit_test(pins),
+		cmocka_unit_test(staged),
+		cmocka_unit_test(compression),
 	};
 
 	return cmocka_run_group_tests_name("objkey", tests, NULL, NULL);
