@@ -3,7 +3,7 @@
 ROOT=$(cd "$(dirname "$0")/../../.." && pwd)
 . "$ROOT/tests/integration/lib.sh"
 if [ -z "${NIKS3_GO_CLIENT-}" ]; then
-	skip 'the Go client: NIKS3_GO_CLIENT names no binary of it'
+	skip 'the Go client' 'NIKS3_GO_CLIENT names no binary of it'
 	tap_done
 	exit 0
 fi
