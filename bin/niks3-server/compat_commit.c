@@ -25,6 +25,8 @@
 
 /* A NAR that came in parts is read once more for its FileHash up to this size. */
 #define HASH_MAX ((uint64_t)1 << 30)
+/* So much is put in place at once: seconds, where S3 is slow. */
+#define PLACE_BYTES ((int64_t)64 << 20)
 
 struct job {
 	struct server *s;
@@ -105,6 +107,32 @@ found(struct job *j, const struct staged_object *o, uint64_t size,
 		memcpy(w->sha256, sha256, sizeof w->sha256);
 }
 
+/* Whatever comes next, this need not be done again. */
+static int
+record(struct job *j, struct err *e)
+{
+	struct db *db;
+	int rc = 0;
+
+	if (j->nwrites + j->nrepairs + j->nforgone == 0)
+		return 0;
+	if (server_db(j->s, &db, e) != 0)
+		return -1;
+	if (j->nwrites > 0)
+		rc = uploads_record(
+		    db, j->token, j->owner, j->writes, j->nwrites, e);
+	if (rc == 0 && j->nrepairs > 0)
+		rc = staged_repaired(
+		    db, j->token, j->owner, j->repairs, j->nrepairs, e);
+	if (rc == 0 && j->nforgone > 0)
+		rc = staged_forgo(
+		    db, j->token, j->owner, j->forgone, j->nforgone, e);
+	db_put(j->s->pool, db);
+	if (rc == 0)
+		j->nwrites = j->nrepairs = j->nforgone = 0;
+	return rc;
+}
+
 /* The right to write them comes first (rule R7): the uploader is going to. */
 static int
 announce(struct job *j, struct staged_object **of, size_t n, struct err *e)
@@ -155,13 +183,14 @@ place_batch(struct job *j, struct staged_object **of, size_t n, struct err *e)
 			/* Its client has only warned of it. */
 			j->forgone[j->nforgone++] = of[i]->id;
 	}
-	return 0;
+	return record(j, e);
 }
 
 static int
 place_all(struct job *j, struct err *e)
 {
 	struct staged_object *of[MSG_STAGED_MAX];
+	int64_t bytes = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < j->nmissing; i++) {
@@ -170,10 +199,11 @@ place_all(struct job *j, struct err *e)
 		if (o->kind == OBJKEY_NARINFO || o->written)
 			continue;
 		of[n++] = o;
-		if (n == MSG_STAGED_MAX) {
+		bytes += o->nar_size > 0 ? o->nar_size : 0;
+		if (n == MSG_STAGED_MAX || bytes > PLACE_BYTES) {
 			if (place_batch(j, of, n, e) != 0)
 				return -1;
-			n = 0;
+			n = bytes = 0;
 		}
 	}
 	return place_batch(j, of, n, e);
@@ -231,29 +261,6 @@ look_for(struct job *j, struct err *e)
 		}
 	}
 	return 0;
-}
-
-static int
-record(struct job *j, struct err *e)
-{
-	struct db *db;
-	int rc = 0;
-
-	if (j->nwrites + j->nrepairs + j->nforgone == 0)
-		return 0;
-	if (server_db(j->s, &db, e) != 0)
-		return -1;
-	if (j->nwrites > 0)
-		rc = uploads_record(
-		    db, j->token, j->owner, j->writes, j->nwrites, e);
-	if (rc == 0 && j->nrepairs > 0)
-		rc = staged_repaired(
-		    db, j->token, j->owner, j->repairs, j->nrepairs, e);
-	if (rc == 0 && j->nforgone > 0)
-		rc = staged_forgo(
-		    db, j->token, j->owner, j->forgone, j->nforgone, e);
-	db_put(j->s->pool, db);
-	return rc;
 }
 
 /* ---- narinfos ---- */
