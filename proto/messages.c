@@ -2,6 +2,7 @@
 #include "messages.h"
 
 #include "../libcommon/codec/wire.h"
+#include "metrics.h"
 
 const char *const role_names[ROLE__MAX] = {
 #define R(name, text) [ROLE_##name] = #text,
@@ -13,6 +14,9 @@ DESC_DEFINE(ipc_head, IPC_HEAD_FIELDS)
 DESC_DEFINE(ping, PING_FIELDS)
 DESC_DEFINE(pong, PONG_FIELDS)
 DESC_DEFINE(done, DONE_FIELDS)
+DESC_DEFINE(figures, FIGURES_FIELDS)
+DESC_DEFINE(figure_cell, FIGURE_CELL_FIELDS)
+DESC_DEFINE(figures_told, FIGURES_TOLD_FIELDS)
 DESC_DEFINE(sign_item, SIGN_ITEM_FIELDS)
 DESC_DEFINE(nar_sign, NAR_SIGN_FIELDS)
 DESC_DEFINE(sign_result, SIGN_RESULT_FIELDS)
@@ -90,5 +94,5 @@ schema_version(void)
 	for (unsigned id = 0; id < CALL__MAX; id++)
 		if (call_table[id].name != NULL)
 			hash = call_row_hash(&call_table[id], id, hash);
-	return hash;
+	return metric_table_hash(daemon_metrics, DAEMON__MAX, hash);
 }

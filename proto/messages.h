@@ -43,6 +43,7 @@ enum {
 #define MSG_UPLOADID_MAX  1024
 #define MSG_REFS_MAX      10000
 #define MSG_TEXT_MAX      512
+#define MSG_CELLS_MAX     20000
 #define MSG_WHY_MAX       100
 #define MSG_CHAIN_MAX     1000 /* objects from a root to one that it keeps */
 #define MSG_OBJECT_MAX    (1 << 20) /* bytes of an object in a message */
@@ -51,6 +52,8 @@ enum {
 
 #define ROLES_CALLS(C)                                                       \
 	C(0x01, ping, pong, BY_ANY, BY_ANY, CALL_IDEMPOTENT)                 \
+	C(0x02, figures, figures_told, BY_UPLOADER | BY_SIGNER | BY_GC,      \
+	    BY_SERVER, CALL_IDEMPOTENT)                                      \
 	C(0x10, nar_sign, nar_signed, BY_SIGNER, BY_SERVER, CALL_IDEMPOTENT) \
 	C(0x11, sign_keys, signing_keys, BY_SIGNER, BY_SERVER,               \
 	    CALL_IDEMPOTENT)                                                 \
@@ -105,6 +108,20 @@ DESC_DECLARE(ping, PING_FIELDS)
 DESC_DECLARE(pong, PONG_FIELDS)
 #define DONE_FIELDS(S, F, L, O)
 DESC_DECLARE(done, DONE_FIELDS)
+
+/* What a process counts: the cells of its daemon_metrics (metrics.h) that are not
+ * 0. process_id tells one process from all others, and from itself before it was
+ * started anew; its counters never go down. */
+#define FIGURES_FIELDS(S, F, L, O)
+DESC_DECLARE(figures, FIGURES_FIELDS)
+#define FIGURE_CELL_FIELDS(S, F, L, O)  \
+	F(S, U64, at, MSG_CELLS_MAX, 0) \
+	F(S, I64, value, 0, 0)
+DESC_DECLARE(figure_cell, FIGURE_CELL_FIELDS)
+#define FIGURES_TOLD_FIELDS(S, F, L, O)           \
+	F(S, STR, process_id, 128, DESC_REQUIRED) \
+	L(S, figure_cell, cells, MSG_CELLS_MAX, 0)
+DESC_DECLARE(figures_told, FIGURES_TOLD_FIELDS)
 
 /* ---- signer ---- */
 
@@ -376,7 +393,7 @@ struct call_row {
 
 extern const struct call_row call_table[CALL__MAX];
 extern const char *const role_names[ROLE__MAX];
-/* The hash of every row and descriptor above. */
+/* The hash of every row and descriptor above, and of the figures of metrics.h. */
 uint64_t schema_version(void);
 /* The part of one row in it. */
 uint64_t call_row_hash(const struct call_row *row, enum call id, uint64_t seed);

@@ -17,10 +17,11 @@
 #include <stdint.h>
 
 #include "../core/clock.h"
+#include "../core/err.h"
 #include "../../proto/messages.h"
 
 struct arena;
-struct err;
+struct metrics;
 
 #define IPC_FRAME_MAX ((size_t)8 << 20) /* bytes of one message */
 
@@ -50,13 +51,19 @@ struct ipc_client_options {
 	int listen;          /* 1: bind the address, peers dial us */
 	unsigned mode;       /* of the socket when listening; 0: by umask */
 	const struct ipc_peers *peers; /* must outlive the client */
+	/* After each ipc_call, in its thread; ERR_NONE for one that succeeded. us
+	 * is the time with all tries and waits. May be NULL. */
+	void (*done)(void *ctx, enum role peer, enum call id,
+	    enum err_kind kind, int64_t us);
+	void *ctx;
 };
 
 int ipc_client_new(
     const struct ipc_client_options *o, struct ipc_client **out, struct err *e);
 void ipc_client_free(struct ipc_client *c); /* takes NULL */
-/* How many peers are connected just now. */
+/* How many peers are connected just now, and how many calls are under way. */
 unsigned ipc_client_peers(struct ipc_client *c);
+unsigned ipc_client_calls(const struct ipc_client *c);
 
 /*
  * Asks and waits. reply points into a. Errors of the peer come with its kind,
@@ -87,8 +94,8 @@ struct ipc_server_options {
 	unsigned mode;
 	const struct ipc_peers *peers;
 	unsigned workers; /* threads per address */
-	/* handlers[call], for every call that self serves: a missing one is a
-	 * broken invariant at start. */
+	/* handlers[call], for every call that self serves but CALL_figures: a
+	 * missing one is a broken invariant at start. */
 	ipc_handler *const *handlers;
 	size_t arena_max; /* bytes for one call; 0: 64 MiB */
 	void *ctx;
@@ -98,6 +105,11 @@ struct ipc_server_options {
 	 * ROLE__MAX when it was not believed); may be NULL. */
 	void (*done)(void *ctx, enum call id, enum role caller,
 	    const char *request_id, const struct err *e, int64_t us);
+	/* Of daemon_metrics (proto/metrics.h), and must outlive the server: it
+	 * counts its requests there, and answers CALL_figures by itself, having
+	 * called collect, which may be NULL. NULL: nothing is counted. */
+	struct metrics *metrics;
+	void (*collect)(void *ctx, struct metrics *m);
 };
 
 int ipc_server_new(
@@ -109,5 +121,13 @@ int ipc_server_new(
  * either; the process should exit.
  */
 int ipc_server_free(struct ipc_server *s, int64_t drain_ms);
+
+/* ---- figures ---- */
+
+/* Puts what a process told into out, a struct metrics for its role. ERR_CORRUPT
+ * when it names a cell that is not there,
+ * or names them out of order; out is then as it was. */
+int ipc_figures_take(
+    const struct figures_told *told, struct metrics *out, struct err *e);
 
 #endif

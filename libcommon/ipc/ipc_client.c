@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,10 @@
 struct ipc_client {
 	struct ipc_endpoint *ep;
 	enum role self, peer;
+	void (*done)(void *ctx, enum role peer, enum call id,
+	    enum err_kind kind, int64_t us);
+	void *ctx;
+	atomic_uint calls; /* under way */
 };
 
 int
@@ -30,6 +35,8 @@ ipc_client_new(
 
 	c->self = o->self;
 	c->peer = o->peer;
+	c->done = o->done;
+	c->ctx = o->ctx;
 	if (ipc_endpoint_open(nng_req0_open,
 	        &(struct ipc_endpoint_options){
 	            .address = o->address,
@@ -64,6 +71,12 @@ unsigned
 ipc_client_peers(struct ipc_client *c)
 {
 	return ipc_endpoint_peers(c->ep);
+}
+
+unsigned
+ipc_client_calls(const struct ipc_client *c)
+{
+	return atomic_load(&c->calls);
 }
 
 /* What became of one try. */
@@ -234,9 +247,9 @@ give_up(struct ipc_client *c, enum call id, enum outcome outcome, struct err *e)
 	return -1;
 }
 
-int
-ipc_call(struct ipc_client *c, enum call id, const void *request,
-    struct arena *a, void *reply, deadline_t d, struct err *e)
+static int
+ask(struct ipc_client *c, enum call id, const void *request, struct arena *a,
+    void *reply, deadline_t d, struct err *e)
 {
 	unsigned lost = 0;
 	int idempotent;
@@ -266,4 +279,23 @@ ipc_call(struct ipc_client *c, enum call id, const void *request,
 		if (tries > 1)
 			clock_sleep(clock_backoff(tries, 10, 500), d);
 	}
+}
+
+int
+ipc_call(struct ipc_client *c, enum call id, const void *request,
+    struct arena *a, void *reply, deadline_t d, struct err *e)
+{
+	int64_t begun = clock_mono_us();
+	struct err why = ERR_INIT;
+	int rc;
+
+	atomic_fetch_add(&c->calls, 1);
+	rc = ask(c, id, request, a, reply, d, &why);
+	atomic_fetch_sub(&c->calls, 1);
+	if (c->done != NULL)
+		c->done(c->ctx, c->peer, id, rc == 0 ? ERR_NONE : why.kind,
+		    clock_mono_us() - begun);
+	if (rc != 0 && e != NULL)
+		*e = why;
+	return rc;
 }

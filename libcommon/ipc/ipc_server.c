@@ -11,8 +11,11 @@
 #include "../core/buf.h"
 #include "../core/err.h"
 #include "../core/log.h"
+#include "../core/metric.h"
+#include "../../proto/metrics.h"
 #include "ipc.h"
 #include "ipc_endpoint.h"
+#include "ipc_figures.h"
 #include "ipc_frame.h"
 #include "ipc_peers.h"
 
@@ -101,11 +104,19 @@ answer(struct worker *w, const struct request *r, struct err *e)
 	const struct ipc_server_options *o = &w->server->o;
 	struct ipc_head head = { .call = r->id, .role = o->self };
 	void *reply = arena_alloc(w->arena, r->row->reply->size);
+	int rc;
 
 	if (reply == NULL)
 		return arena_full(w->arena, e);
-	if (o->handlers[r->id](
-	        w->state, r->body, reply, w->arena, r->deadline, e))
+	if (r->id == CALL_figures) {
+		if (o->collect != NULL)
+			o->collect(o->ctx, o->metrics);
+		rc = ipc_figures_tell(o->metrics, reply, w->arena, e);
+	} else {
+		rc = o->handlers[r->id](
+		    w->state, r->body, reply, w->arena, r->deadline, e);
+	}
+	if (rc != 0)
 		return -1;
 	if (ipc_frame_encode(&head, r->row->reply, reply, &w->frame, e)) {
 		err_prefix(e, "answering %s", r->row->name);
@@ -123,9 +134,10 @@ serve(struct worker *w, nng_msg *msg, uid_t uid)
 	const struct ipc_server_options *o = &w->server->o;
 	struct request r = { .caller = ROLE__MAX, .request_id = "" };
 	struct err e = ERR_INIT;
-	int64_t begun = clock_mono_us();
+	int64_t begun = clock_mono_us(), took;
 	int rc;
 
+	metric_add(o->metrics, DAEMON_CALLS_UNDER_WAY, AT(0), 1);
 	rc = admit(w, msg, uid, &r, &e);
 	log_request(r.request_id);
 	if (rc == 0)
@@ -134,9 +146,12 @@ serve(struct worker *w, nng_msg *msg, uid_t uid)
 		err_clear(&e);
 	else
 		ipc_frame_encode_error(r.id, o->self, &e, 0, &w->frame);
+	took = clock_mono_us() - begun;
+	metric_add(o->metrics, DAEMON_CALLS_UNDER_WAY, AT(0), -1);
+	metric_add(o->metrics, DAEMON_CALLS, AT(r.id, e.kind), 1);
+	metric_observe(o->metrics, DAEMON_CALL_TIME, AT(r.id), took);
 	if (o->done != NULL)
-		o->done(o->ctx, r.id, r.caller, r.request_id, &e,
-		    clock_mono_us() - begun);
+		o->done(o->ctx, r.id, r.caller, r.request_id, &e, took);
 	log_request(NULL);
 }
 
@@ -279,7 +294,7 @@ static void
 check_handlers(const struct ipc_server_options *o)
 {
 	for (unsigned id = 0; id < CALL__MAX; id++)
-		if (call_table[id].name != NULL &&
+		if (call_table[id].name != NULL && id != CALL_figures &&
 		    call_table[id].served & 1u << o->self &&
 		    o->handlers[id] == NULL)
 			err_die("the %s has no handler for %s",

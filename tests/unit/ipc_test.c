@@ -28,9 +28,12 @@
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/metric.h"
+#include "../../libcommon/core/process.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/ipc/ipc_frame.h"
 #include "../../libcommon/ipc/ipc_peers.h"
+#include "../../proto/metrics.h"
 
 #define WAIT_MS 10000 /* for what must come */
 #define SOON_MS 100   /* for what must not */
@@ -1391,6 +1394,138 @@ several_addresses(void **state)
 	assert_int_equal(e.kind, ERR_INVALID);
 }
 
+/* What a client was told of its calls. */
+static struct {
+	unsigned n;
+	enum role peer;
+	enum call id;
+	enum err_kind kind;
+} called;
+
+static void
+on_called(
+    void *ctx, enum role peer, enum call id, enum err_kind kind, int64_t us)
+{
+	assert_ptr_equal(ctx, &called);
+	assert_true(us >= 0);
+	called.peer = peer;
+	called.id = id;
+	called.kind = kind;
+	called.n++;
+}
+
+/* Each call is reported once, to whoever does not want its error too. */
+static void
+calls_are_reported(void **state)
+{
+	struct ipc_client_options o = { .self = ROLE_SERVER,
+		.peer = ROLE_UPLOADER,
+		.address = address,
+		.done = on_called,
+		.ctx = &called };
+	struct err e = ERR_INIT;
+	struct ipc_server *s;
+	struct ipc_client *c;
+	struct pong reply;
+
+	(void)state;
+	s = serve(1, "x", NULL);
+	assert_int_equal(ipc_client_new(&o, &c, NULL), 0);
+	assert_int_equal(ping(c, WAIT_MS, &reply, &e), 0);
+	assert_int_equal(called.n, 1);
+	assert_int_equal(called.peer, ROLE_UPLOADER);
+	assert_int_equal(called.id, CALL_ping);
+	assert_int_equal(called.kind, ERR_NONE);
+	assert_int_equal(
+	    ipc_call(c, CALL_pin_delete, &(struct pin_delete){ "p" }, arena,
+	        &(struct done){ 0 }, deadline_in(WAIT_MS), NULL),
+	    -1);
+	assert_int_equal(called.n, 2);
+	assert_int_equal(called.id, CALL_pin_delete);
+	assert_int_equal(called.kind, ERR_NOT_FOUND);
+	assert_int_equal(ipc_client_calls(c), 0);
+	/* Nobody counts here. */
+	assert_int_equal(
+	    ipc_call(c, CALL_figures, &(struct figures){ 0 }, arena,
+	        &(struct figures_told){ 0 }, deadline_in(WAIT_MS), &e),
+	    -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_int_equal(ipc_server_free(s, WAIT_MS), 0);
+	ipc_client_free(c);
+}
+
+static void
+on_collect(void *ctx, struct metrics *m)
+{
+	assert_string_equal(ctx, "x");
+	metric_set(m, DAEMON_S3_RETRIES, AT(0), 77);
+	metric_set(m, DAEMON_SIGN_KEYS, AT(0), 5); /* no uploader has that */
+}
+
+static void
+figures_come_across(void **state)
+{
+	const char *addresses[] = { address };
+	struct metrics *own = daemon_metrics_new(ROLE_UPLOADER);
+	struct metrics *seen_there = daemon_metrics_new(ROLE_UPLOADER);
+	struct ipc_server_options o = {
+		.self = ROLE_UPLOADER,
+		.addresses = addresses,
+		.naddresses = 1,
+		.listen = 1,
+		.mode = 0600,
+		.workers = 2,
+		.handlers = handlers,
+		.ctx = (void *)(uintptr_t) "x",
+		.worker_new = worker_new,
+		.metrics = own,
+		.collect = on_collect,
+	};
+	char id[PROCESS_ID_MAX];
+	struct figures_told told;
+	struct err e = ERR_INIT;
+	struct ipc_server *s;
+	struct ipc_client *c;
+
+	(void)state;
+	assert_int_equal(ipc_server_new(&o, &s, NULL), 0);
+	c = connect_as(ROLE_SERVER, 0, NULL);
+	for (int i = 0; i < 3; i++)
+		ipc_call(c, CALL_pin_delete, &(struct pin_delete){ "p" }, arena,
+		    &(struct done){ 0 }, deadline_in(WAIT_MS), NULL);
+	if (ipc_call(c, CALL_figures, &(struct figures){ 0 }, arena, &told,
+	        deadline_in(WAIT_MS), &e) != 0)
+		fail_msg("%s", e.msg);
+	assert_string_equal(told.process_id, process_id(id));
+	metric_set(seen_there, DAEMON_S3_SENT, AT(0), 1); /* not told: 0 */
+	assert_int_equal(ipc_figures_take(&told, seen_there, &e), 0);
+	assert_int_equal(metric_get(seen_there, DAEMON_CALLS,
+	                     AT(CALL_pin_delete, ERR_NOT_FOUND)),
+	    3);
+	assert_int_equal(
+	    metric_get(seen_there, DAEMON_CALL_TIME, AT(CALL_pin_delete)), 3);
+	assert_int_equal(metric_get(seen_there, DAEMON_S3_RETRIES, AT(0)), 77);
+	assert_int_equal(metric_get(seen_there, DAEMON_S3_SENT, AT(0)), 0);
+	/* The one that asks. */
+	assert_int_equal(
+	    metric_get(seen_there, DAEMON_CALLS_UNDER_WAY, AT(0)), 1);
+	assert_true(metric_get(seen_there, DAEMON_RESIDENT, AT(0)) > 0);
+	/* Only the server may ask. */
+	assert_int_equal(call_table[CALL_figures].callers, BY_SERVER);
+
+	/* Cells that there are not, and in disorder: nothing is taken. */
+	told.cells.items[told.cells.n - 1].at = metrics_cells(own);
+	assert_int_equal(ipc_figures_take(&told, seen_there, &e), -1);
+	assert_int_equal(e.kind, ERR_CORRUPT);
+	told.cells.items[told.cells.n - 1].at = 0;
+	assert_int_equal(ipc_figures_take(&told, seen_there, &e), -1);
+	assert_int_equal(metric_get(seen_there, DAEMON_S3_RETRIES, AT(0)), 77);
+	assert_int_equal(ipc_server_free(s, WAIT_MS), 0);
+	ipc_client_free(c);
+	metrics_free(own);
+	metrics_free(seen_there);
+}
+
 static void
 a_missing_handler_is_fatal(void **state)
 {
@@ -1435,6 +1570,8 @@ main(int argc, char **argv)
 		TEST(sockets),
 		TEST(a_stale_socket_is_replaced),
 		TEST(several_addresses),
+		TEST(calls_are_reported),
+		TEST(figures_come_across),
 		TEST(a_missing_handler_is_fatal),
 	};
 	int rc;

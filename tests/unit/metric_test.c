@@ -14,6 +14,8 @@
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/metric.h"
+#include "../../proto/metrics.h"
+#include "../../proto/messages.h"
 
 static const int64_t bounds[] = { 500, 1000, 2500000 };
 
@@ -420,6 +422,31 @@ test_hash(void **state)
 	CHANGED(t[LABELED].labels[1].value = color);
 }
 
+/* ---- the figures of our processes ---- */
+
+static void
+test_daemons(void **state)
+{
+	(void)state;
+	for (unsigned role = 0; role < ROLE__MAX; role++) {
+		struct metrics *m = daemon_metrics_new(role);
+
+		assert_in_range(metrics_cells(m), 1, MSG_CELLS_MAX);
+		for (size_t i = 0; i < metrics_cells(m); i++)
+			metrics_cell_set(m, i, 1);
+		all(m);
+		metrics_free(m);
+	}
+	for (size_t i = 0; i < DAEMON__MAX; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(
+			    daemon_metrics[i].name, daemon_metrics[k].name);
+	assert_string_equal(metric_result(ERR_NONE), "ok");
+	assert_string_equal(metric_result(ERR_NOT_FOUND), "not_found");
+	assert_string_equal(metric_call(CALL_nar_sign), "nar_sign");
+	assert_string_equal(gc_phase_name(GC_PHASE_TIDY), "tidy");
+}
+
 static int
 done(void **state)
 {
@@ -441,6 +468,7 @@ main(void)
 		cmocka_unit_test(test_concurrent),
 		cmocka_unit_test(test_cells),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_daemons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, done);
