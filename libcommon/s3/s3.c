@@ -249,6 +249,8 @@ s3_new(const struct s3_options *o, struct s3 **out, struct err *e)
 	    : guess_region(name);
 	s->ca_file = o->ca_file != NULL ? xstrdup(o->ca_file) : NULL;
 	s->stall_ms = o->stall_ms;
+	s->tried = o->tried;
+	s->ctx = o->ctx;
 	s->seen_ms = INT64_MIN;
 	s3_rate_init(&s->rate, o->rate);
 	if (secret_set(&s->access_key, o->access_key->data, o->access_key->len,
@@ -318,6 +320,7 @@ s3_counts(struct s3 *s, struct s3_counts *out)
 		.retries = s->retries,
 		.bytes_out = s->bytes_out,
 		.bytes_in = s->bytes_in,
+		.rate = s3_rate_get(&s->rate),
 	};
 }
 
@@ -583,6 +586,9 @@ try_once(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 		s3_rate_lower(&s->rate, begun, clock_mono_us());
 	} else if (t->reply->http.status != 0 && v != UNKNOWN)
 		s3_rate_raise(&s->rate);
+	if (s->tried != NULL)
+		s->tried(s->ctx, t->r->op, v == DONE ? ERR_NONE : e->kind,
+		    clock_mono_us() - begun);
 	return v;
 }
 

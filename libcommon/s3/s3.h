@@ -22,11 +22,17 @@
 #include <stdint.h>
 
 #include "../core/clock.h"
+#include "../core/err.h"
 
 struct arena;
 struct buf;
-struct err;
 struct secret;
+
+enum s3_op {
+#define O(name, text) S3_OP_##name,
+#include "../../proto/s3_ops.def"
+#undef O
+};
 
 enum s3_lookup {
 	S3_LOOKUP_AUTO,
@@ -46,6 +52,11 @@ struct s3_options {
 	const struct secret *access_key, *secret_key, *session_token;
 	double rate;      /* requests a second to start with; 0: unlimited */
 	int64_t stall_ms; /* see http_client_options; 0: its default */
+	/* After each try of a request, in the thread that made it; ERR_NONE
+	 * when it was done. May be NULL. */
+	void (*tried)(
+	    void *ctx, enum s3_op op, enum err_kind result, int64_t us);
+	void *ctx;
 };
 
 struct s3;
@@ -59,6 +70,7 @@ void s3_conn_free(struct s3_conn *c);
 /* Counters since the start, for metrics and benchmarks. */
 struct s3_counts {
 	uint64_t requests, errors, throttled, retries, bytes_out, bytes_in;
+	double rate; /* requests a second that are allowed now; 0: any number */
 };
 void s3_counts(struct s3 *s, struct s3_counts *out);
 

@@ -101,6 +101,9 @@ struct s3 {
 	char *root; /* "/bucket" or "" */
 	char *bucket, *region, *ca_file;
 	int64_t stall_ms;
+	void (*tried)(
+	    void *ctx, enum s3_op op, enum err_kind result, int64_t us);
+	void *ctx;
 	struct secret access_key, secret_key, session_token;
 	struct s3_rate rate;
 	_Atomic int64_t seen_ms; /* when the bucket was last known to exist */
@@ -118,6 +121,7 @@ struct s3_conn {
 #define S3_ANSWER_MAX ((size_t)16 << 20) /* 1000 keys of 1 KiB, escaped */
 
 struct s3_request {
+	enum s3_op op; /* as it is counted */
 	const char *method;
 	const char *key; /* NULL: the bucket */
 	const char *const (*query)[2];

@@ -53,7 +53,8 @@ s3_mpu_create(struct s3_conn *c, const char *key, const char *content_type,
 	static const char *const query[][2] = { { "uploads", "" } };
 	const char *const headers[][2] = { { "content-type", content_type } };
 	struct creation made = { .a = a };
-	struct s3_request r = { .method = "POST",
+	struct s3_request r = { .op = S3_OP_MPU_CREATE,
+		.method = "POST",
 		.key = key,
 		.query = query,
 		.nquery = 1,
@@ -79,7 +80,8 @@ s3_mpu_put_part(struct s3_conn *c, const char *key, const char *upload_id,
 	char part[16];
 	const char *const query[][2] = { { "partNumber", part },
 		{ "uploadId", upload_id } };
-	struct s3_request r = { .method = "PUT",
+	struct s3_request r = { .op = S3_OP_MPU_PART,
+		.method = "PUT",
 		.key = key,
 		.query = query,
 		.nquery = 2,
@@ -178,7 +180,8 @@ s3_mpu_parts(struct s3_conn *c, const char *key, const char *upload_id,
 	const char *const query[][2] = { { "part-number-marker", marker },
 		{ "uploadId", upload_id } };
 	struct part_list l = { .a = a };
-	struct s3_request r = { .method = "GET",
+	struct s3_request r = { .op = S3_OP_MPU_PARTS,
+		.method = "GET",
 		.key = key,
 		.query = query,
 		.nquery = 2,
@@ -268,9 +271,11 @@ is_gone(struct s3_conn *c, const char *key, const char *upload_id, deadline_t d)
 {
 	const char *const query[][2] = { { "max-parts", "1" },
 		{ "uploadId", upload_id } };
-	struct s3_request r = {
-		.method = "GET", .key = key, .query = query, .nquery = 2
-	};
+	struct s3_request r = { .op = S3_OP_MPU_PARTS,
+		.method = "GET",
+		.key = key,
+		.query = query,
+		.nquery = 2 };
 	struct err e;
 
 	return s3_request(c, &r, d, NULL, &e) != 0 && e.kind == ERR_NOT_FOUND;
@@ -283,7 +288,8 @@ s3_mpu_complete(struct s3_conn *c, const char *key, const char *upload_id,
 	const char *const query[][2] = { { "uploadId", upload_id } };
 	const char *const headers[][2] = { { "content-type",
 	    "application/xml" } };
-	struct s3_request r = { .method = "POST",
+	struct s3_request r = { .op = S3_OP_MPU_COMPLETE,
+		.method = "POST",
 		.key = key,
 		.query = query,
 		.nquery = 1,
@@ -337,9 +343,11 @@ s3_mpu_abort(struct s3_conn *c, const char *key, const char *upload_id,
     deadline_t d, struct err *e)
 {
 	const char *const query[][2] = { { "uploadId", upload_id } };
-	struct s3_request r = {
-		.method = "DELETE", .key = key, .query = query, .nquery = 1
-	};
+	struct s3_request r = { .op = S3_OP_MPU_ABORT,
+		.method = "DELETE",
+		.key = key,
+		.query = query,
+		.nquery = 1 };
 	struct err inner;
 
 	if (s3_request(c, &r, d, NULL, &inner) == 0 ||
@@ -448,7 +456,8 @@ s3_mpu_list(struct s3_conn *c, const char *key_marker, const char *id_marker,
 		{ "upload-id-marker", id_marker } };
 	int first = key_marker == NULL || id_marker == NULL;
 	struct upload_list l = { .a = a };
-	struct s3_request r = { .method = "GET",
+	struct s3_request r = { .op = S3_OP_MPU_LIST,
+		.method = "GET",
 		.query = query,
 		.nquery = first ? 2 : 4,
 		.read = uploads_read,

@@ -21,7 +21,7 @@
 int
 s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e)
 {
-	struct s3_request r = { .method = "HEAD" };
+	struct s3_request r = { .op = S3_OP_BUCKET, .method = "HEAD" };
 	struct err inner;
 
 	if (s3_request(c, &r, d, NULL, &inner) == 0)
@@ -70,7 +70,8 @@ int
 s3_put(struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e)
 {
 	const char *headers[3][2];
-	struct s3_request r = { .method = "PUT",
+	struct s3_request r = { .op = S3_OP_PUT,
+		.method = "PUT",
 		.key = p->key,
 		.headers = headers,
 		.body = p->data,
@@ -108,7 +109,9 @@ int
 s3_head(struct s3_conn *c, const char *key, deadline_t d, struct s3_stat *out,
     struct err *e)
 {
-	struct s3_request r = { .method = "HEAD", .key = key };
+	struct s3_request r = {
+		.op = S3_OP_HEAD, .method = "HEAD", .key = key
+	};
 	struct s3_reply reply;
 	struct err inner;
 
@@ -201,7 +204,8 @@ s3_get(struct s3_conn *c, const char *key, uint64_t from, uint64_t to,
     void *sink_ctx, deadline_t d, struct err *e)
 {
 	struct getting g = {
-		.r = { .method = "GET",
+		.r = { .op = S3_OP_GET,
+		    .method = "GET",
 		    .key = key,
 		    .begin = get_begin,
 		    .sink = get_sink },
@@ -317,7 +321,8 @@ delete_batch(struct s3_conn *c, const char *const *keys, struct deletion *del,
 	static const char *const query[][2] = { { "delete", "" } };
 	const char *headers[2][2] = { { "content-type", "application/xml" },
 		{ "content-md5" } };
-	struct s3_request r = { .method = "POST",
+	struct s3_request r = { .op = S3_OP_DELETE_MANY,
+		.method = "POST",
 		.query = query,
 		.nquery = 1,
 		.headers = headers,
@@ -363,7 +368,9 @@ static void
 delete_one(struct s3_conn *c, const char *key, struct arena *a,
     struct s3_delete_result *out, deadline_t d)
 {
-	struct s3_request r = { .method = "DELETE", .key = key, .once = 1 };
+	struct s3_request r = {
+		.op = S3_OP_DELETE, .method = "DELETE", .key = key, .once = 1
+	};
 	struct err e;
 
 	if (s3_request(c, &r, d, NULL, &e) == 0 || e.kind == ERR_NOT_FOUND)
@@ -526,7 +533,8 @@ s3_list(struct s3_conn *c, const char *prefix, const char *token, size_t max,
 		{ "prefix", prefix != NULL ? prefix : "" },
 		{ "continuation-token", token } };
 	struct listing l = { .a = a, .max = max };
-	struct s3_request r = { .method = "GET",
+	struct s3_request r = { .op = S3_OP_LIST,
+		.method = "GET",
 		.query = query,
 		.nquery = token != NULL ? 5 : 4,
 		.read = list_read,

@@ -417,6 +417,76 @@ does_not_ask_again_when_refused(void **state)
 	end(7);
 }
 
+static struct {
+	unsigned n;
+	enum s3_op op[16];
+	enum err_kind result[16];
+} tries;
+
+static void
+on_tried(void *ctx, enum s3_op op, enum err_kind result, int64_t us)
+{
+	assert_ptr_equal(ctx, &tries);
+	assert_true(us >= 0 && tries.n < 16);
+	tries.op[tries.n] = op;
+	tries.result[tries.n++] = result;
+}
+
+/* Each try is told of, with what was asked and what came of it. */
+static void
+tells_of_tries(void **state)
+{
+	static const struct fake_answer script[] = {
+		{ 500, FAULT("InternalError") },
+		{ 200 },
+		{ 503, FAULT("SlowDown") },
+		{ 200 },
+		{ 412, FAULT("PreconditionFailed") },
+		{ 404 },
+		{ .how = FAKE_CLOSE },
+		{ 404, FAULT("NoSuchUpload") },
+	};
+	static const struct {
+		enum s3_op op;
+		enum err_kind result;
+	} want[] = {
+		{ S3_OP_PUT, ERR_UNAVAILABLE },
+		{ S3_OP_PUT, ERR_NONE },
+		{ S3_OP_PUT, ERR_THROTTLED },
+		{ S3_OP_PUT, ERR_NONE },
+		{ S3_OP_PUT, ERR_CONFLICT },
+		{ S3_OP_HEAD, ERR_NOT_FOUND },
+		{ S3_OP_MPU_ABORT, ERR_UNAVAILABLE },
+		{ S3_OP_MPU_ABORT, ERR_NOT_FOUND },
+	};
+	struct s3_options o;
+	struct s3_stat stat;
+	char endpoint[64];
+
+	(void)state;
+	tries.n = 0;
+	fake = fake_s3_new(script, 8, NULL, NULL);
+	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u",
+	    fake_s3_port(fake));
+	o = options(endpoint);
+	o.tried = on_tried;
+	o.ctx = &tries;
+	open_with(&o);
+	ok(put("k", 0, soon()));
+	ok(put("k", 0, soon()));
+	forget_rate();
+	fails(ERR_CONFLICT, put("k", 1, soon()));
+	fails(ERR_NOT_FOUND, s3_head(conn, "k", soon(), &stat, &e));
+	ok(s3_mpu_abort(conn, "k", "u", soon(), &e));
+	assert_int_equal(tries.n, 8);
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(tries.op[i], want[i].op);
+		assert_int_equal(tries.result[i], want[i].result);
+	}
+	assert_int_equal(counts().requests, 8);
+	end(8);
+}
+
 static void
 slows_down(void **state)
 {
@@ -1176,6 +1246,7 @@ main(void)
 		cmocka_unit_test(sends_what_it_signed),
 		cmocka_unit_test(asks_again_after_a_failure),
 		cmocka_unit_test(does_not_ask_again_when_refused),
+		cmocka_unit_test(tells_of_tries),
 		cmocka_unit_test(slows_down),
 		cmocka_unit_test(gives_up_at_the_deadline),
 		cmocka_unit_test(waits_as_long_as_it_is_told),
