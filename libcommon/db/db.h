@@ -39,6 +39,12 @@ void db_pool_free(struct db_pool *p); /* all must be back; takes NULL */
  * it. */
 int db_get(struct db_pool *p, deadline_t d, struct db **out, struct err *e);
 void db_put(struct db_pool *p, struct db *db);
+struct db_pool_use {
+	unsigned in_use, max;
+	unsigned waiting; /* in db_get, just now */
+	uint64_t waits; /* calls of db_get that had to wait, since the start */
+};
+void db_pool_use(struct db_pool *p, struct db_pool_use *out);
 
 /* The bound for the statements that follow. */
 void db_deadline(struct db *db, deadline_t d);

@@ -231,6 +231,23 @@ gcruns_list(struct db *db, int64_t before, size_t max, struct arena *a,
 }
 
 int
+gcruns_finished(struct db *db, int64_t after, size_t max, struct arena *a,
+    struct gcrun **out, size_t *n, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT " COLUMNS " FROM gc_runs WHERE id > $1"
+	    " AND state IN ('succeeded', 'failed') ORDER BY id LIMIT $2";
+	PGresult *r;
+	int rc;
+
+	if (db_query(db, sql, PARAMS(P_I64(after), P_I64(max)), &r, e) != 0)
+		return err_prefix(e, "garbage collections");
+	rc = read_runs(r, a, out, n, e);
+	PQclear(r);
+	return rc;
+}
+
+int
 gcruns_roots(struct db *db, int64_t run, struct arena *a,
     struct gcrun_root **out, size_t *n, struct err *e)
 {

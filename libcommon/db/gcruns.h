@@ -69,6 +69,11 @@ int gcruns_latest(
 int gcruns_list(struct db *db, int64_t before, size_t max, struct arena *a,
     struct gcrun **out, size_t *n, struct err *e);
 
+/* Those that have ended after run after did, oldest first, at most max. There is
+ * one run at a time: who goes on from the last one misses none. */
+int gcruns_finished(struct db *db, int64_t after, size_t max, struct arena *a,
+    struct gcrun **out, size_t *n, struct err *e);
+
 /* Of a dry run: what would go with each root. store_path is "" for what no root
  * needs already. */
 struct gcrun_root {

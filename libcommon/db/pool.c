@@ -13,6 +13,8 @@ struct db_pool {
 	unsigned nidle;
 	unsigned made;
 	unsigned max;
+	unsigned waiting;
+	uint64_t waits;
 	struct secret conninfo;
 	char *name;
 };
@@ -68,17 +70,19 @@ take(struct db_pool *p, deadline_t d)
 {
 	struct timespec until = { d / 1000, d % 1000 * 1000000 };
 
-	for (;;) {
-		if (p->nidle > 0)
-			return p->idle[--p->nidle];
-		if (p->made < p->max) {
-			p->made++;
-			return db_new(p->conninfo.data, p->name);
-		}
-		if (deadline_left(d) == 0)
-			return NULL;
-		pthread_cond_timedwait(&p->back, &p->lock, &until);
+	if (p->nidle == 0 && p->made == p->max) {
+		p->waits++;
+		p->waiting++;
+		while (p->nidle == 0 && deadline_left(d) > 0)
+			pthread_cond_timedwait(&p->back, &p->lock, &until);
+		p->waiting--;
 	}
+	if (p->nidle > 0)
+		return p->idle[--p->nidle];
+	if (p->made == p->max)
+		return NULL;
+	p->made++;
+	return db_new(p->conninfo.data, p->name);
 }
 
 int
@@ -105,5 +109,18 @@ db_put(struct db_pool *p, struct db *db)
 	pthread_mutex_lock(&p->lock);
 	p->idle[p->nidle++] = db;
 	pthread_cond_signal(&p->back);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+db_pool_use(struct db_pool *p, struct db_pool_use *out)
+{
+	pthread_mutex_lock(&p->lock);
+	*out = (struct db_pool_use){
+		.in_use = p->made - p->nidle,
+		.max = p->max,
+		.waiting = p->waiting,
+		.waits = p->waits,
+	};
 	pthread_mutex_unlock(&p->lock);
 }

@@ -137,11 +137,59 @@ test_pins(void **state)
 	STATE("tool.narinfo", "live");
 }
 
+static void
+test_census(void **state)
+{
+	struct stats_census c;
+	int64_t bytes;
+
+	(void)state;
+	OK(stats_census(server, &c, &e));
+	assert_int_equal(c.uploads[STATS_COMMITTED], 0);
+	assert_int_equal(c.closures, 0);
+	OK(stats_logical(server, &bytes, &e));
+	assert_int_equal(bytes, 0);
+
+	push("app", "app", "lib");
+	push("tool", "tool", NULL);
+	OK(pins_set(server, "p", "app.narinfo", STORE "/app.narinfo", &e));
+	sql("INSERT INTO uploads (token, owner, store_dir, state, lease_until)"
+	    " VALUES ('a', 'x', '/s', 'open', now() + interval '1 h'),"
+	    " ('b', 'x', '/s', 'open', now() - interval '1 h'),"
+	    " ('c', 'x', '/s', 'open', now() - interval '2 h'),"
+	    " ('d', 'x', '/s', 'aborted', now() - interval '2 h')");
+	sql("INSERT INTO gc_runs (state, older_than, pending_older_than)"
+	    " VALUES ('running', '1 h', '1 h'), ('failed', '1 h', '1 h')");
+	OK(stats_census(server, &c, &e));
+	assert_int_equal(c.uploads[STATS_OPEN], 3);
+	assert_int_equal(c.uploads[STATS_COMMITTED], 2);
+	assert_int_equal(c.uploads[STATS_ABORTED], 1);
+	assert_int_equal(c.uploads[STATS_EXPIRED], 0);
+	assert_int_equal(c.overdue, 2);
+	assert_int_equal(c.closures, 2);
+	assert_int_equal(c.pins, 1);
+	assert_int_equal(c.running, 1);
+	assert_string_equal(stats_upload_name(STATS_OPEN), "open");
+
+	/* Live NARs only. */
+	sql("UPDATE objects SET nar_size = 100 WHERE kind = 2");
+	OK(stats_logical(server, &bytes, &e));
+	assert_int_equal(bytes, 100 * COUNT("objects WHERE kind = 2"));
+	sql("INSERT INTO tombstones (object_id, first_at, rank)"
+	    " SELECT min(id), now(), 3 FROM objects WHERE kind = 2");
+	sql("INSERT INTO pending (object_id)"
+	    " SELECT max(id) FROM objects WHERE kind = 2");
+	OK(stats_logical(server, &bytes, &e));
+	assert_int_equal(bytes, 100 * (COUNT("objects WHERE kind = 2") - 2));
+	sql("DELETE FROM tombstones; DELETE FROM pending");
+}
+
 static const struct CMUnitTest tests[] = {
 	LIVE_TEST(test_present),
 	LIVE_TEST(test_get),
 	LIVE_TEST(test_list),
 	LIVE_TEST(test_pins),
+	LIVE_TEST(test_census),
 };
 
 LIVE_GROUP(closures);

@@ -326,6 +326,7 @@ static void
 test_pool(void **state)
 {
 	struct db_pool *p;
+	struct db_pool_use use;
 	struct db *a, *b, *c;
 	pthread_t t[8];
 	void *bad;
@@ -333,8 +334,17 @@ test_pool(void **state)
 	(void)state;
 	OK(db_pool_new(getenv("NIKS3_TEST_DB"), "db_live pool", 2, &p, &e));
 	OK(db_get(p, live_soon(), &a, &e));
+	db_pool_use(p, &use);
+	assert_int_equal(use.in_use, 1);
+	assert_int_equal(use.max, 2);
 	OK(db_get(p, live_soon(), &b, &e));
+	db_pool_use(p, &use);
+	assert_int_equal(use.waits, 0);
 	FAILS(ERR_UNAVAILABLE, db_get(p, deadline_in(50), &c, &e));
+	db_pool_use(p, &use);
+	assert_int_equal(use.in_use, 2);
+	assert_int_equal(use.waits, 1);
+	assert_int_equal(use.waiting, 0);
 	OK(db_alive(a, &e));
 	db_put(p, a);
 	OK(db_get(p, live_soon(), &c, &e));

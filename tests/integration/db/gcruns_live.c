@@ -319,6 +319,35 @@ test_list(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* Page by page; the one that is not over is not there yet. */
+static void
+test_finished(void **state)
+{
+	struct gcrun_params p = collect_params();
+	int64_t ids[3], after = 0;
+	struct gcrun *runs;
+	size_t n;
+
+	(void)state;
+	OK(gcruns_finished(server, 0, 2, live_arena, &runs, &n, &e));
+	assert_int_equal(n, 0);
+	for (int i = 0; i < 3; i++)
+		ids[i] = run_once(&p);
+	start(&p);
+	OK(gcruns_finished(server, after, 2, live_arena, &runs, &n, &e));
+	assert_int_equal(n, 2);
+	assert_int_equal(runs[0].id, ids[0]);
+	assert_int_equal(runs[1].id, ids[1]);
+	after = runs[1].id;
+	OK(gcruns_finished(server, after, 2, live_arena, &runs, &n, &e));
+	assert_int_equal(n, 1);
+	assert_int_equal(runs[0].id, ids[2]);
+	assert_string_equal(runs[0].state, "succeeded");
+	after = runs[0].id;
+	OK(gcruns_finished(server, after, 2, live_arena, &runs, &n, &e));
+	assert_int_equal(n, 0);
+}
+
 static void
 test_roots(void **state)
 {
@@ -423,6 +452,7 @@ static const struct CMUnitTest tests[] = {
 	LIVE_TEST(test_join),
 	LIVE_TEST(test_together),
 	LIVE_TEST(test_list),
+	LIVE_TEST(test_finished),
 	LIVE_TEST(test_roots),
 	LIVE_TEST(test_too_many_roots),
 	LIVE_TEST(test_prune),
