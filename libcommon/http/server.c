@@ -954,6 +954,23 @@ fail:
 	return -1;
 }
 
+size_t
+http_server_active(struct http_server *s)
+{
+	size_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->active;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+size_t
+http_server_waiting(struct http_server *s)
+{
+	return queue_len(s->queue);
+}
+
 unsigned
 http_server_port(const struct http_server *s)
 {

@@ -157,6 +157,10 @@ struct http_server_options {
 /* Strings are not kept. */
 int http_server_new(const struct http_server_options *o,
     struct http_server **out, struct err *e);
+/* Requests whose head is there and that are not answered yet; and how many of
+ * these wait for a worker. */
+size_t http_server_active(struct http_server *s);
+size_t http_server_waiting(struct http_server *s);
 /* The port it listens on; 0 when that is no TCP socket. */
 unsigned http_server_port(const struct http_server *s);
 /*

@@ -1064,6 +1064,44 @@ test_many(void **state)
 	wait_done(1600);
 }
 
+/* What runs, and what waits until a worker is free. */
+static void
+test_load(void **state)
+{
+	struct http_server_options o = options();
+	int fd[3];
+	struct reply r;
+
+	(void)state;
+	o.workers = 1;
+	start(o);
+	assert_int_equal(http_server_active(server), 0);
+	for (size_t i = 0; i < LEN(fd); i++) {
+		fd[i] = dial();
+		say(fd[i], "GET /api/v2/gate HTTP/1.1\r\n" HOST "\r\n");
+	}
+	sem_wait(&entered);
+	while (http_server_waiting(server) < 2)
+		usleep(1000);
+	assert_int_equal(http_server_active(server), 3);
+	for (size_t i = 0; i < LEN(fd); i++)
+		sem_post(&leave);
+	for (size_t i = 0; i < LEN(fd); i++) {
+		r = take(fd[i], 0);
+		assert_int_equal(r.status, 200);
+		free(r.body);
+		close(fd[i]);
+	}
+	wait_done(3);
+	while (http_server_active(server) > 0)
+		usleep(1000);
+	assert_int_equal(http_server_waiting(server), 0);
+	http_server_stop(server, 0);
+	http_server_free(server);
+	sem_wait(&entered);
+	sem_wait(&entered);
+}
+
 /* A client that leaves while its request runs is reported as gone. */
 static void
 test_client_leaves(void **state)
@@ -1663,6 +1701,7 @@ main(void)
 		cmocka_unit_test(test_not_slow),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_bodies_max),
+		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_stop_drains),
 		cmocka_unit_test(test_stop_cuts),
 		cmocka_unit_test(test_no_leaks),
