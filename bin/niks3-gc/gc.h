@@ -17,6 +17,7 @@ struct err;
 struct ipc_client;
 
 struct graph;
+struct metrics;
 
 /* One thread works; the other only waits for signals and wakes it. */
 struct gc {
@@ -26,6 +27,7 @@ struct gc {
 	/* A run that would take a larger share of the live objects (per cent),
 	 * and more than this many, stops unless it was told to go on. */
 	int64_t max_share, share_floor;
+	struct metrics *metrics; /* of daemon_metrics */
 
 	/* Of the run under way: what was read, and what of it may go at once. */
 	struct graph *graph;

@@ -10,11 +10,13 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc_daemon.h"
+#include "../../proto/metrics.h"
 #include "gc.h"
 
 #define POLL_MS       5000  /* a wake may be lost; the row is not */
@@ -293,6 +295,7 @@ serve(struct worker *w, const struct config *c, const struct ipc_peers *peers,
 	            .ctx = (void *)(uintptr_t)w->conninfo,
 	            .worker_new = gc_why_worker,
 	            .done = ipc_daemon_log,
+	            .metrics = w->gc.metrics,
 	        },
 	        &server, e) != 0)
 		return -1;
@@ -335,12 +338,14 @@ main(int argc, char **argv)
 	w.conninfo = c.db.data;
 	w.gc.max_share = c.max_share;
 	w.gc.share_floor = c.share_floor;
+	w.gc.metrics = daemon_metrics_new(ROLE_GC);
 	if (ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    !c.common.check)
 		serve(&w, &c, peers, &e);
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot go on", &e);
 	ipc_client_free(w.gc.uploader);
+	metrics_free(w.gc.metrics);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);
 	return err_exit(e.kind);

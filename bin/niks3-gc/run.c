@@ -4,10 +4,12 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/db/expire.h"
 #include "../../libcommon/db/vacuum.h"
+#include "../../proto/metrics.h"
 #include "gc.h"
 
 #define LARGE_RUN  10000 /* objects: after so many, tables are vacuumed */
@@ -83,22 +85,22 @@ enum {
 };
 
 static const struct phase {
-	const char *name;
+	enum gc_phase id;
 	int (*run)(struct gc *g, struct gcrun *r, struct err *e);
 	unsigned runs; /* of what kind it is a part */
 } phases[] = {
-	{ "finish-deletes", leftovers, COLLECT | AT_ONCE },
-	{ "expire-uploads", uploads_expire, COLLECT },
-	{ "delete-closure", delete_closure, DELETE | AT_ONCE },
-	{ "read", mark_read, COLLECT | DRY_RUN | AT_ONCE },
-	{ "report", mark_report, DRY_RUN },
-	{ "expire-closures", mark_expire, COLLECT },
-	{ "mark", mark_tombstones, COLLECT | AT_ONCE },
-	{ "mark-at-once", mark_at_once, AT_ONCE },
-	{ "delete-at-once", reap_at_once, AT_ONCE },
-	{ "delete-pending", pending, COLLECT },
-	{ "delete-tombstones", reap_tombstones, COLLECT },
-	{ "tidy", tidy, COLLECT | DRY_RUN | DELETE | AT_ONCE },
+	{ GC_PHASE_FINISH_DELETES, leftovers, COLLECT | AT_ONCE },
+	{ GC_PHASE_EXPIRE_UPLOADS, uploads_expire, COLLECT },
+	{ GC_PHASE_DELETE_CLOSURE, delete_closure, DELETE | AT_ONCE },
+	{ GC_PHASE_READ, mark_read, COLLECT | DRY_RUN | AT_ONCE },
+	{ GC_PHASE_REPORT, mark_report, DRY_RUN },
+	{ GC_PHASE_EXPIRE_CLOSURES, mark_expire, COLLECT },
+	{ GC_PHASE_MARK, mark_tombstones, COLLECT | AT_ONCE },
+	{ GC_PHASE_MARK_AT_ONCE, mark_at_once, AT_ONCE },
+	{ GC_PHASE_DELETE_AT_ONCE, reap_at_once, AT_ONCE },
+	{ GC_PHASE_DELETE_PENDING, pending, COLLECT },
+	{ GC_PHASE_DELETE_TOMBSTONES, reap_tombstones, COLLECT },
+	{ GC_PHASE_TIDY, tidy, COLLECT | DRY_RUN | DELETE | AT_ONCE },
 };
 
 static unsigned
@@ -110,15 +112,17 @@ kind(const struct gcrun_params *p)
 static int
 run_phase(struct gc *g, struct gcrun *r, const struct phase *p, struct err *e)
 {
-	int64_t began = clock_mono_us();
+	int64_t began = clock_mono_us(), took;
 
-	r->phase = p->name;
-	service_status("run %lld: %s", (long long)r->id, p->name);
+	r->phase = gc_phase_name(p->id);
+	service_status("run %lld: %s", (long long)r->id, r->phase);
 	if (gc_check(g, e) != 0 || gcruns_progress(g->db, r, e) != 0 ||
 	    p->run(g, r, e) != 0)
 		return -1;
-	log_info("phase done", LOG_I("run", r->id), LOG_S("phase", p->name),
-	    LOG_T("took", clock_mono_us() - began));
+	took = clock_mono_us() - began;
+	metric_observe(g->metrics, DAEMON_GC_PHASE_TIME, AT(p->id), took);
+	log_info("phase done", LOG_I("run", r->id), LOG_S("phase", r->phase),
+	    LOG_T("took", took));
 	return 0;
 }
 

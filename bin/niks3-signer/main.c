@@ -14,6 +14,7 @@
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
@@ -21,6 +22,7 @@
 #include "../../libcommon/nix/narinfo.h"
 #include "../../libcommon/nix/signkey.h"
 #include "../../libcommon/nix/storepath.h"
+#include "../../proto/metrics.h"
 
 #define KEYS_MAX        64
 #define FINGERPRINT_MAX ((size_t)4 << 20) /* 10,000 references and more */
@@ -56,6 +58,7 @@ static const struct opt_program program = {
 struct signer {
 	struct signkey *keys[KEYS_MAX];
 	size_t nkeys;
+	struct metrics *metrics; /* of daemon_metrics */
 };
 
 static int
@@ -130,6 +133,7 @@ sign_item(const struct signer *s, const char *store_dir,
 			goto out;
 		}
 	}
+	metric_add(s->metrics, DAEMON_SIGNATURES, AT(0), s->nkeys);
 	out->sigs.items = sigs;
 	out->sigs.n = s->nkeys;
 	rc = 0;
@@ -212,6 +216,8 @@ main(int argc, char **argv)
 		goto out;
 	if (c.common.check)
 		goto out;
+	s.metrics = daemon_metrics_new(ROLE_SIGNER);
+	metric_set(s.metrics, DAEMON_SIGN_KEYS, AT(0), s.nkeys);
 	if (ipc_server_new(
 	        &(struct ipc_server_options){
 	            .self = ROLE_SIGNER,
@@ -225,6 +231,7 @@ main(int argc, char **argv)
 	            .ctx = &s,
 	            .worker_new = worker_new,
 	            .done = ipc_daemon_log,
+	            .metrics = s.metrics,
 	        },
 	        &server, &e) != 0)
 		goto out;
@@ -242,6 +249,7 @@ out:
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
 	for (size_t i = 0; i < s.nkeys; i++)
 		signkey_free(s.keys[i]);
+	metrics_free(s.metrics);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);
 	return err_exit(e.kind);

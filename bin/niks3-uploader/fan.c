@@ -114,3 +114,15 @@ fan_run(struct fan *f, size_t n,
 	pthread_mutex_unlock(&f->lock);
 	pthread_cond_destroy(&b.end);
 }
+
+size_t
+fan_waiting(struct fan *f)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (const struct batch *b = f->first; b != NULL; b = b->next)
+		n += b->n - b->taken;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}

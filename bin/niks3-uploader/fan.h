@@ -22,4 +22,7 @@ void fan_free(struct fan *f);
 void fan_run(struct fan *f, size_t n,
     void (*fn)(struct s3_conn *c, void *ctx, size_t i), void *ctx);
 
+/* Items that no thread has taken yet. */
+size_t fan_waiting(struct fan *f);
+
 #endif

@@ -8,6 +8,7 @@
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
+#include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
@@ -15,6 +16,7 @@
 #include "../../libcommon/ipc/ipc_daemon.h"
 #include "../../libcommon/nix/storepath.h"
 #include "../../libcommon/s3/s3.h"
+#include "../../proto/metrics.h"
 #include "fan.h"
 #include "handlers.h"
 
@@ -176,9 +178,32 @@ bucket_wait(struct s3 *s3, const struct config *c, struct err *e)
 	return rc;
 }
 
+static void
+count_try(void *metrics, enum s3_op op, enum err_kind result, int64_t us)
+{
+	metric_add(metrics, DAEMON_S3_REQUESTS, AT(op, result), 1);
+	metric_observe(metrics, DAEMON_S3_TIME, AT(op), us);
+}
+
+/* What is counted elsewhere. */
+static void
+collect(void *ctx, struct metrics *m)
+{
+	const struct uploader *u = ctx;
+	struct s3_counts counts;
+
+	s3_counts(u->s3, &counts);
+	metric_set(m, DAEMON_S3_RETRIES, AT(0), counts.retries);
+	metric_set(m, DAEMON_S3_THROTTLED, AT(0), counts.throttled);
+	metric_set(m, DAEMON_S3_SENT, AT(0), counts.bytes_out);
+	metric_set(m, DAEMON_S3_RECEIVED, AT(0), counts.bytes_in);
+	metric_set(m, DAEMON_S3_RATE, AT(0), counts.rate * 1000);
+	metric_set(m, DAEMON_S3_WAITING, AT(0), fan_waiting(u->fan));
+}
+
 static int
-serve(const struct config *c, struct s3 *s3, const struct ipc_peers *peers,
-    struct err *e)
+serve(const struct config *c, struct s3 *s3, struct metrics *metrics,
+    const struct ipc_peers *peers, struct err *e)
 {
 	struct uploader u = { .s3 = s3 };
 	struct ipc_server *server = NULL;
@@ -200,6 +225,8 @@ serve(const struct config *c, struct s3 *s3, const struct ipc_peers *peers,
 	        .worker_new = handlers_worker_new,
 	        .worker_free = handlers_worker_free,
 	        .done = ipc_daemon_log,
+	        .metrics = metrics,
+	        .collect = collect,
 	    },
 	    &server, e);
 	if (rc == 0) {
@@ -225,6 +252,7 @@ main(int argc, char **argv)
 	struct config c = { 0 };
 	struct s3_options so = { 0 };
 	struct ipc_peers *peers = NULL;
+	struct metrics *metrics;
 	struct s3 *s3 = NULL;
 	struct err e = ERR_INIT;
 	char **args;
@@ -235,6 +263,7 @@ main(int argc, char **argv)
 		return status;
 	service_init(program.name, c.common.log_level);
 	http_client_global_init();
+	metrics = daemon_metrics_new(ROLE_UPLOADER);
 	so = (struct s3_options){
 		.endpoint = c.endpoint,
 		.use_tls = c.use_ssl,
@@ -244,6 +273,8 @@ main(int argc, char **argv)
 		.access_key = &c.access_key,
 		.secret_key = &c.secret_key,
 		.rate = c.rate,
+		.tried = count_try,
+		.ctx = metrics,
 	};
 	if (load_secret(
 	        &c.access_key, c.access_key_path, "s3-access-key", &e) == 0 &&
@@ -253,10 +284,11 @@ main(int argc, char **argv)
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    s3_new(&so, &s3, &e) == 0 && !c.common.check)
-		serve(&c, s3, peers, &e);
+		serve(&c, s3, metrics, peers, &e);
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
 	s3_free(s3);
+	metrics_free(metrics);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);
 	return err_exit(e.kind);
