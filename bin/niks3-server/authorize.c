@@ -12,6 +12,7 @@
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../proto/bodies.h"
+#include "metrics.h"
 #include "server.h"
 
 _Static_assert(API_AUTHORIZE_MAX <= MSG_AUTHORIZE_MAX, "one message a request");
@@ -94,6 +95,7 @@ handle_authorize(
 		    "the uploader authorised %zu of %zu objects",
 		    answer.items.n, n);
 	for (size_t i = 0; i < n; i++) {
+		metrics_bytes(s, METRICS_AUTHORIZED, ask.items.items[i].size);
 		reply.puts.items[i].url = answer.items.items[i].url;
 		reply.puts.items[i].headers = answer.items.items[i].headers;
 	}

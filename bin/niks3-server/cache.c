@@ -1,5 +1,5 @@
-/* GET /health (alive), /api/v2/ready (everything it needs is there),
- * /api/v2/cache (what a client should know). */
+/* GET /health and /healthz (alive), /api/v2/ready (everything it needs is there,
+ * or what is not), /api/v2/cache (what a client should know). */
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/opt.h"

@@ -25,6 +25,7 @@
 #include "../../libcommon/nix/narinfo.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../proto/bodies.h"
+#include "metrics.h"
 #include "server.h"
 
 #define PUT_BYTES   ((size_t)2 << 20) /* of one message to the uploader */
@@ -431,6 +432,22 @@ finish(struct job *j, struct api_error_body *bad, struct err *e)
 	return rc;
 }
 
+static void
+committed(struct job *j)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < j->c.nobjects; i++)
+		if (j->c.objects[i].written)
+			bytes += j->c.objects[i].size;
+	for (size_t i = 0; i < j->c.npaths; i++)
+		bytes += j->c.paths[i].size;
+	metrics_upload(j->s, METRICS_COMMITTED);
+	metrics_bytes(j->s, METRICS_STORED, bytes);
+	log_info("upload committed", LOG_U("narinfos", j->c.npaths),
+	    LOG_U("objects", j->c.nobjects));
+}
+
 static int
 answer_missing(struct http_res *r, struct api_error_body *bad, struct err *e)
 {
@@ -489,9 +506,7 @@ server_commit(struct server *s, const char *token, const char *owner,
 		if (finish(&j, bad, e) != 0 && bad->missing.n == 0)
 			goto out;
 		if (bad->missing.n == 0)
-			log_info("upload committed",
-			    LOG_U("narinfos", j.c.npaths),
-			    LOG_U("objects", j.c.nobjects));
+			committed(&j);
 	}
 	err_clear(e);
 	*narinfos = j.c.narinfos;

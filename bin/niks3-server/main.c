@@ -13,6 +13,10 @@
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
+#include "census.h"
+#include "health.h"
+#include "metrics.h"
+#include "peers.h"
 #include "server.h"
 
 #define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
@@ -116,6 +120,8 @@ connect_peers(struct server *s, const struct config *c,
 		.self = ROLE_SERVER,
 		.mode = 0660,
 		.peers = peers,
+		.done = server_metrics_call,
+		.ctx = s->metrics,
 	};
 
 	o.peer = ROLE_SIGNER;
@@ -161,7 +167,9 @@ static void
 request_done(void *ctx, const struct http_req *q,
     const struct http_route *route, int status, int64_t us)
 {
-	(void)ctx;
+	struct server *s = ctx;
+
+	server_metrics_request(s->metrics, q, route, status, us);
 	log_request(q->id);
 	LOG_AT(status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "request",
 	    LOG_S("method", q->method),
@@ -193,10 +201,14 @@ static int
 serve(struct server *s, const struct config *c, struct err *e)
 {
 	struct http_server *http;
-	int fds = service_listen_fds();
+	struct census *census;
+	int fds = service_listen_fds(), rc = -1;
 
 	if (wait_for_schema(s, e) != 0)
 		return -1;
+	census = census_new(s->pool, s->metrics);
+	s->peers = peers_new(&(struct peers_options){
+	    .signer = s->signer, .uploader = s->uploader, .gc = s->gc });
 	if (http_server_new(
 	        &(struct http_server_options){
 	            /* Socket activation hands the listener over. */
@@ -213,7 +225,8 @@ serve(struct server *s, const struct config *c, struct err *e)
 	            .done = request_done,
 	        },
 	        &http, e) != 0)
-		return -1;
+		goto out;
+	s->http = http;
 	log_info("listening", LOG_S("address", c->http_addr),
 	    LOG_U("port", http_server_port(http)));
 	service_ready("serving");
@@ -222,7 +235,11 @@ serve(struct server *s, const struct config *c, struct err *e)
 	service_stopping();
 	http_server_stop(http, SERVICE_DRAIN_MS);
 	http_server_free(http);
-	return 0;
+	rc = 0;
+out:
+	peers_free(s->peers);
+	census_free(census);
+	return rc;
 }
 
 int
@@ -243,10 +260,14 @@ main(int argc, char **argv)
 	s.cache_url = c.cache_url;
 	s.lease_us = c.lease;
 	s.auth_us = c.lifetime;
+	s.metrics = server_metrics_new(routes);
+	s.health = health_new();
 	if (load_token(&c, s.token_sha256, &e) == 0 &&
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
-	    db_pool_new(c.db.data, program.name, c.workers, &s.pool, &e) == 0 &&
+	    /* One for each worker, and one for the figures. */
+	    db_pool_new(c.db.data, program.name, c.workers + 1, &s.pool, &e) ==
+	        0 &&
 	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0)
 		serve(&s, &c, &e);
 	if (e.kind != ERR_NONE)
@@ -255,6 +276,8 @@ main(int argc, char **argv)
 	ipc_client_free(s.gc);
 	ipc_client_free(s.signer);
 	db_pool_free(s.pool);
+	health_free(s.health);
+	metrics_free(s.metrics);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);
 	return err_exit(e.kind);

@@ -23,6 +23,10 @@
 
 const struct http_route routes[] = {
 	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
+	{ "GET", "/healthz", handle_health, 0, SCOPE_NONE },
+	{ "GET", "/ready", handle_readyz, 0, SCOPE_NONE },
+	{ "GET", "/readyz", handle_readyz, 0, SCOPE_NONE },
+	{ "GET", "/metrics", handle_metrics, 0, SCOPE_NONE },
 	{ "GET", V2 "/ready", handle_ready, 0, SCOPE_WRITE },
 	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
 	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },

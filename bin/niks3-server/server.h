@@ -20,7 +20,10 @@ struct desc;
 struct desc_strs;
 struct gcrun;
 struct gcrun_params;
+struct health;
 struct ipc_client;
+struct metrics;
+struct peers;
 
 struct server {
 	struct db_pool *pool;
@@ -33,6 +36,10 @@ struct server {
 	int64_t auth_us;       /* lifetime of an authorisation */
 	uint64_t max_nar_size; /* bytes; 0: none */
 	uint8_t token_sha256[SHA256_LEN];
+	struct metrics *metrics;
+	struct peers *peers;
+	struct health *health;
+	struct http_server *_Atomic http; /* NULL until it listens */
 };
 
 /* How long the parts of a request may take, each. */
@@ -128,5 +135,7 @@ http_handler handle_pin_delete;
 http_handler handle_cache;
 http_handler handle_ready;
 http_handler handle_health;
+http_handler handle_readyz;
+http_handler handle_metrics;
 
 #endif

@@ -16,6 +16,7 @@
 #include "../../libcommon/nix/signkey.h"
 #include "../../libcommon/nix/storepath.h"
 #include "../../proto/bodies.h"
+#include "metrics.h"
 #include "server.h"
 
 /*
@@ -297,6 +298,7 @@ handle_upload_begin(
 	db_put(s->pool, db);
 	if (rc != 0 || reply_missing(&p, &reply, e) != 0)
 		return -1;
+	metrics_upload(s, METRICS_BEGUN);
 	reply.id = token;
 	reply.lease_ms = s->lease_us / 1000;
 	log_info("upload begun", LOG_U("roots", body.roots.n),
@@ -325,6 +327,7 @@ handle_upload_abort(
 	db_put(s->pool, db);
 	if (rc != 0)
 		return -1;
+	metrics_upload(s, METRICS_ABORTED);
 	for (size_t i = 0; i < n; i++) {
 		struct mpu_abort abort = { .key = parts[i].key,
 			.upload_id = parts[i].s3_id };
