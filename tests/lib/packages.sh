@@ -6,7 +6,7 @@ PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 	libcmocka-dev'
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq procps zstd'
-PACKAGES_CHECK='clang-format-14 mandoc spin nginx-light'
+PACKAGES_CHECK='clang-format-14 mandoc spin nginx-light prometheus'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {
@@ -34,6 +34,16 @@ packages_install() {
 	fi || die "apt-get failed; what it said is above"
 }
 
+# packages_quiet NAME...: of Prometheus only promtool is wanted, and no server that
+# starts with the machine.
+packages_quiet() {
+	local units=/etc/systemd/system
+	case " $* " in *' prometheus '*) ;; *) return ;; esac
+	mkdir -p $units
+	[ -e $units/prometheus.service ] ||
+	    ln -s /dev/null $units/prometheus.service
+}
+
 # packages_apt NAME...: as root. PostgreSQL comes without the cluster that
 # Debian's package makes: we start our own, and yours is your business.
 packages_apt() {
@@ -42,6 +52,7 @@ packages_apt() {
 	apt-get -q update || return 1
 	mkdir -p "${conf%/*}"
 	echo 'create_main_cluster = false' >"$conf"
+	packages_quiet "$@"
 	apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" ||
 	    rc=1
 	rm -f "$conf"
