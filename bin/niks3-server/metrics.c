@@ -298,6 +298,7 @@ server_metrics_new(const struct http_route *table)
 	struct metrics *m;
 
 	routes_known.first = table;
+	routes_known.n = 0;
 	for (const struct http_route *r = table; r->method != NULL; r++) {
 		if (routes_known.n == ROUTES_MAX)
 			err_die("over %d routes", ROUTES_MAX);
