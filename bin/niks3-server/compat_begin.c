@@ -17,6 +17,7 @@
 #include "../../libcommon/nix/storepath.h"
 #include "../../proto/compat.h"
 #include "compat.h"
+#include "metrics.h"
 
 /* How many URLs of parts a NAR gets at first. */
 #define PARTS_UNKNOWN 10
@@ -415,6 +416,7 @@ start(struct plan *p, struct http_res *r, struct err *e)
 		give_up(p);
 		return -1;
 	}
+	metrics_upload(p->s, METRICS_BEGUN);
 	log_info("upload begun", LOG_I("id", p->begin.id),
 	    LOG_U("roots", p->nroots), LOG_U("objects", p->nlisted));
 	return 0;

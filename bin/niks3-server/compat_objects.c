@@ -15,6 +15,7 @@
 #include "../../libcommon/nix/objkey.h"
 #include "../../proto/compat.h"
 #include "compat.h"
+#include "metrics.h"
 
 static int
 ask_bucket(struct server *s, const struct http_req *q, const char *key,
@@ -146,9 +147,9 @@ handle_compat_skipped(
 {
 	struct compat_skipped body;
 
-	(void)worker;
 	if (compat_decode(q, &compat_skipped_desc, &body, e) != 0)
 		return -1;
+	metrics_skipped(worker, body.paths, body.nar_bytes);
 	log_info("a client left out what is too large",
 	    LOG_U("paths", body.paths), LOG_U("bytes", body.nar_bytes));
 	r->status = 204;

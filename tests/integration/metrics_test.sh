@@ -161,6 +161,15 @@ passes 'an upload is rolled back' curl -sSf -K "$STACK/token.curl" -X DELETE \
     "$NIKS3_SERVER_URL/api/v2/uploads/$begin"
 is 'it is counted' "$(value 'niks3_uploads_total{event="aborted"}')" 1
 
+counted 'what a client leaves out' POST 'POST /api/uploads/skipped' 204 2 \
+    -K "$STACK/token.curl" -d '{"paths": 3, "nar_bytes": 1000}' \
+    "$NIKS3_SERVER_URL/api/uploads/skipped"
+is 'its paths' "$(value niks3_upload_skipped_paths_total)" 6
+is 'and its bytes' "$(value niks3_upload_skipped_nar_bytes_total)" 2000
+counted 'the routes of the contract' POST \
+    'POST /api/pending_closures/{id}/complete' 404 1 -K "$STACK/token.curl" \
+    -X POST "$NIKS3_SERVER_URL/api/pending_closures/99/complete"
+
 # ---- other processes ----
 
 ids() { # ROLE
