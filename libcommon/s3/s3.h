@@ -99,6 +99,17 @@ int s3_get(struct s3_conn *c, const char *key, uint64_t from, uint64_t to,
     int (*sink)(void *ctx, const void *p, size_t n, struct err *e),
     void *sink_ctx, deadline_t d, struct err *e);
 
+/*
+ * Copies an object within the bucket, with its content type, encoding and other
+ * metadata; what was at to_key is replaced. NOT_FOUND: there is no from_key.
+ * INVALID: both are one key, or the object is over the 5 GiB that S3 copies at
+ * once. Answers 200 with an <Error> are read as the errors they are. Retried
+ * like an unconditional put. *out, unless it is NULL, gets what stands at to_key
+ * afterwards; it costs a request of its own, as the answer tells no size.
+ */
+int s3_copy(struct s3_conn *c, const char *from_key, const char *to_key,
+    deadline_t d, struct s3_stat *out, struct err *e);
+
 #define S3_DELETE_MAX 1000
 enum s3_deleted {
 	S3_DELETED,        /* definitely gone (also when it never was there) */

@@ -753,6 +753,62 @@ presigns(void **state)
 	http_client_free(http);
 }
 
+static void
+check_type(const char *key, const char *type, const char *encoding)
+{
+	struct http_client *http = http_client_new(
+	    &(struct http_client_options){ .user_agent = "test" });
+	struct http_answer answer;
+	const char *url;
+
+	ok(s3_presign_get(s3, "HEAD", key, 60, arena, &url, e));
+	ok(http_call(http,
+	    &(struct http_call){
+	        .method = "HEAD", .url = url, .deadline = soon() },
+	    &answer, e));
+	assert_int_equal(answer.status, 200);
+	assert_string_equal(answer.content_type, type);
+	assert_string_equal(answer.content_encoding, encoding);
+	http_client_free(http);
+}
+
+static void
+copies(void **state)
+{
+	static const char from[] = "copy/a:b!c+d e?%2F.narinfo";
+	char *big = calloc(1, 9 * MIB);
+	struct s3_stat st = { 0 };
+
+	(void)state;
+	ok(s3_put(conn,
+	    &(struct s3_put){ .key = from,
+	        .data = "hello world",
+	        .len = 11,
+	        .content_type = "text/x-nix-narinfo",
+	        .content_encoding = "zstd" },
+	    soon(), e));
+	ok(put_text("copy/to", "what was there", e));
+	ok(s3_copy(conn, from, "copy/to", soon(), &st, e));
+	assert_int_equal(st.size, 11);
+	assert_string_equal(st.etag, "5eb63bbbe01eeed093cb22bb8f5acdc3");
+	check_content("copy/to", "hello world", 11);
+	check_content(from, "hello world", 11);
+	check_type("copy/to", "text/x-nix-narinfo", "zstd");
+	/* Again, and of one that takes the server some time. */
+	ok(s3_copy(conn, from, "copy/to", soon(), NULL, e));
+	memset(big, 'x', 9 * MIB);
+	ok(s3_put(conn,
+	    &(struct s3_put){ .key = "copy/big", .data = big, .len = 9 * MIB },
+	    soon(), e));
+	ok(s3_copy(conn, "copy/big", "copy/big2", soon(), &st, e));
+	assert_int_equal(st.size, 9 * MIB);
+	check_content("copy/big2", big, 9 * MIB);
+	fails(ERR_NOT_FOUND,
+	    s3_copy(conn, "copy/absent", "copy/to", soon(), NULL, e));
+	check_content("copy/to", "hello world", 11);
+	free(big);
+}
+
 int
 main(void)
 {
@@ -771,6 +827,7 @@ main(void)
 		cmocka_unit_test(authorises_exactly_these_bytes),
 		cmocka_unit_test(old_signatures_are_refused),
 		cmocka_unit_test(presigns),
+		cmocka_unit_test(copies),
 	};
 
 	endpoint = getenv("NIKS3_TEST_S3_ENDPOINT");
