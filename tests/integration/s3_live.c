@@ -2,7 +2,8 @@
  * Against a real S3 server:
  *
  *	NIKS3_TEST_S3_ENDPOINT, NIKS3_TEST_S3_ACCESS_KEY,
- *	NIKS3_TEST_S3_SECRET_KEY
+ *	NIKS3_TEST_S3_SECRET_KEY; with NIKS3_TEST_S3_DNS the bucket stands in
+ *	the name of the host
  *
  * A bucket of its own is made and removed. Without the variables nothing runs.
  */
@@ -51,10 +52,13 @@ open_s3(const char *name, const char *secret, struct s3 **out, struct err *e)
 
 	assert_int_equal(secret_set(&a, access_key, strlen(access_key), e), 0);
 	assert_int_equal(secret_set(&b, secret, strlen(secret), e), 0);
-	rc = s3_new(&(struct s3_options){ .endpoint = endpoint,
-	                .bucket = name,
-	                .access_key = &a,
-	                .secret_key = &b },
+	rc = s3_new(
+	    &(struct s3_options){ .endpoint = endpoint,
+	        .bucket = name,
+	        .lookup = getenv("NIKS3_TEST_S3_DNS") != NULL ? S3_LOOKUP_DNS
+	                                                      : S3_LOOKUP_PATH,
+	        .access_key = &a,
+	        .secret_key = &b },
 	    out, e);
 	secret_done(&a);
 	secret_done(&b);

@@ -67,6 +67,7 @@ ceph_conf() {
 
 	[client]
 	rgw frontends = beast endpoint=127.0.0.1:$3
+	rgw dns name = s3.localhost
 	rgw enable usage log = false
 	rgw enable ops log = false
 	rgw thread pool size = 64
