@@ -93,6 +93,7 @@ handle_authorize(
 		return err_set(e, ERR_INTERNAL,
 		    "the uploader authorised %zu of %zu objects",
 		    answer.items.n, n);
+	reply.lifetime_ms = answer.lifetime_s * 1000;
 	for (size_t i = 0; i < n; i++) {
 		reply.puts.items[i].url = answer.items.items[i].url;
 		reply.puts.items[i].headers = answer.items.items[i].headers;

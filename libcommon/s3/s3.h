@@ -26,6 +26,7 @@
 struct arena;
 struct buf;
 struct err;
+struct s3_cred;
 struct secret;
 
 enum s3_lookup {
@@ -38,12 +39,18 @@ struct s3_options {
 	const char *endpoint; /* "host[:port]", or with "http://", "https://" */
 	int use_tls;          /* when the endpoint has no scheme */
 	const char *bucket;
-	const char *region;    /* "" or NULL: "us-east-1" */
+	/* "" or NULL: what the endpoint's name tells (AWS, Backblaze B2), "auto"
+	 * for Cloudflare R2, else "us-east-1"; and when the first answer names
+	 * another one, that, from then on. */
+	const char *region;
 	enum s3_lookup lookup; /* auto: DNS for amazonaws.com and Google, else
 				  path */
 	const char *ca_file;   /* or NULL */
 	/* Copied into locked memory. */
 	const struct secret *access_key, *secret_key, *session_token;
+	/* Instead of these: credentials that change. It outlives the struct s3
+	 * and must be started (s3_cred.h). */
+	struct s3_cred *cred;
 	double rate;      /* requests a second to start with; 0: unlimited */
 	int64_t stall_ms; /* see http_client_options; 0: its default */
 };
@@ -197,13 +204,16 @@ int s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e);
  * Authorisation of one PUT for somebody else: the URL and the header lines that
  * must be sent with exactly size bytes whose SHA-256 is given. The signature
  * covers host, date, x-amz-content-sha256, content-length, content-type,
- * content-encoding and, if asked for, if-none-match. Host and Content-Length
- * are not among the lines, since every HTTP client sends them itself. No
- * network.
+ * content-encoding, the session token and, if asked for, if-none-match. Host and
+ * Content-Length are not among the lines, since every HTTP client sends them
+ * itself. No network.
  *
  * S3 accepts a signed request for 15 minutes after its date; for a shorter
- * lifetime the date lies in the past by the difference.
+ * lifetime the date lies in the past by the difference. Nothing is promised
+ * beyond the end of the credentials: the lifetime is cut there, and when they
+ * live less than S3_GRANT_MIN_S (and than was asked for), it is UNAVAILABLE.
  */
+#define S3_GRANT_MIN_S          30
 #define S3_AUTHORIZE_LIFETIME_S 900
 struct s3_authorize {
 	const char *key;
@@ -214,13 +224,15 @@ struct s3_authorize {
 	const char *upload_id; /* of a multipart upload, or NULL */
 	uint32_t part;
 	int64_t lifetime_s; /* 0: the longest, S3_AUTHORIZE_LIFETIME_S */
+	int64_t *granted_s; /* gets what became of it; or NULL */
 };
 #define S3_AUTHORIZE_HEADERS_MAX 10
 int s3_authorize_put(struct s3 *s, const struct s3_authorize *p,
     struct arena *a, const char **url,
     const char *headers[S3_AUTHORIZE_HEADERS_MAX], size_t *nheaders,
     struct err *e);
-/* A presigned GET (or HEAD) for expires_s seconds; S3 allows a week. */
+/* A presigned GET (or HEAD) for expires_s seconds; S3 allows a week. Cut to the
+ * life of the credentials in the same way: X-Amz-Expires tells. */
 #define S3_PRESIGN_MAX_S 604800
 int s3_presign_get(struct s3 *s, const char *method, const char *key,
     int64_t expires_s, struct arena *a, const char **url, struct err *e);

@@ -46,7 +46,7 @@ s3_copy(struct s3_conn *c, const char *from_key, const char *to_key,
 		goto out;
 	}
 	if (buf_putc(&source, '/', e) != 0 ||
-	    buf_puts(&source, c->s3->bucket, e) != 0 ||
+	    buf_puts(&source, c->s3->where.bucket, e) != 0 ||
 	    buf_putc(&source, '/', e) != 0 ||
 	    http_escape(&source, from_key, strlen(from_key), 1, e) != 0)
 		goto out;
