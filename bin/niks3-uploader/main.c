@@ -160,38 +160,41 @@ parse_lookup(const char *s, enum s3_lookup *out, struct err *e)
 }
 
 /* Writes nix-cache-info when there is none. It is asked for by GET, whose
- * refusal says why. */
+ * refusal says why. It also serves to see whether the server lets nothing be
+ * overwritten when it is told so. */
 static int
 bucket_init(struct s3_conn *conn, const struct config *c, struct err *e)
 {
 	deadline_t d = deadline_in(BUCKET_WAIT_MS);
+	struct s3_put info = { .key = CACHE_INFO,
+		.content_type = "text/plain",
+		.if_none_match = 1 };
 	struct buf text;
 	int rc;
 
 	buf_init(&text, CACHE_INFO_MAX);
 	rc = s3_get(conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
-	if (rc == 0 || e->kind != ERR_NOT_FOUND)
-		goto out;
-	buf_reset(&text);
-	rc = buf_printf(&text, e,
-	    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n", c->store_dir,
-	    (unsigned long long)c->priority);
-	if (rc == 0)
-		rc = s3_put(conn,
-		    &(struct s3_put){
-		        .key = CACHE_INFO,
-		        .data = text.data,
-		        .len = text.len,
-		        .content_type = "text/plain",
-		        .if_none_match = 1,
-		    },
-		    d, e);
-	/* Another uploader was faster. */
-	if (rc != 0 && e->kind == ERR_CONFLICT)
-		rc = 0;
-out:
-	if (rc == 0)
+	if (rc != 0 && e->kind == ERR_NOT_FOUND) {
+		buf_reset(&text);
+		rc = buf_printf(&text, e,
+		    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n",
+		    c->store_dir, (unsigned long long)c->priority);
+		info.data = text.data;
+		info.len = text.len;
+		/* Another uploader may be faster. */
+		if (rc == 0 && (rc = s3_put(conn, &info, d, e)) != 0 &&
+		    e->kind == ERR_CONFLICT) {
+			buf_reset(&text);
+			rc = s3_get(
+			    conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
+		}
+	}
+	if (rc == 0) {
 		err_clear(e);
+		info.data = text.data;
+		info.len = text.len;
+		rc = s3_create_check(conn, &info, d, e);
+	}
 	buf_done(&text);
 	return rc;
 }

@@ -92,6 +92,18 @@ struct s3_put {
  */
 int s3_put(
     struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e);
+/*
+ * Does the server do what if_none_match asks for? "there" is an object that it
+ * holds, exactly as it is there. 0: yes. INVALID: no; it says so (501, or 400 as
+ * Backblaze B2), or it wrote the same bytes once more. A program that must not
+ * overwrite anything asks this before it relies on it: some servers ignore the
+ * header, and then two writers of one key would not know of each other.
+ *
+ * Nothing here ever leaves the condition out: on a server without it, s3_put
+ * fails, and what s3_authorize_put signs is refused, as INVALID.
+ */
+int s3_create_check(
+    struct s3_conn *c, const struct s3_put *there, deadline_t d, struct err *e);
 /* NOT_FOUND only when the bucket is there and the key is not. */
 int s3_head(struct s3_conn *c, const char *key, deadline_t d,
     struct s3_stat *out, struct err *e);

@@ -99,6 +99,33 @@ s3_put(struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e)
 	return -1;
 }
 
+int
+s3_create_check(
+    struct s3_conn *c, const struct s3_put *there, deadline_t d, struct err *e)
+{
+	struct s3_put p = *there;
+	struct err inner = ERR_INIT;
+
+	p.if_none_match = 1;
+	if (s3_put(c, &p, d, &inner) == 0)
+		err_set(&inner, ERR_INVALID,
+		    "the server overwrites %s, though it is asked not to by "
+		    "If-None-Match",
+		    p.key);
+	else if (inner.kind == ERR_CONFLICT)
+		return 0;
+	else if (inner.kind == ERR_INVALID)
+		err_prefix(
+		    &inner, "the server does not take If-None-Match on a PUT");
+	if (inner.kind == ERR_INVALID)
+		err_hint(&inner,
+		    "NARs must never be overwritten: use a server that has "
+		    "conditional writes");
+	if (e != NULL)
+		*e = inner;
+	return -1;
+}
+
 /* ---- head ---- */
 
 int
