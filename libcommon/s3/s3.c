@@ -357,11 +357,12 @@ name_request(const struct attempt *t, struct err *e)
 		    e, "%s bucket %s", r->method, t->c->s3->where.bucket);
 }
 
-/* Does a refusal mean the credentials? HEAD tells no code. */
+/* May a refusal mean the credentials? HEAD tells no code, and Ceph calls a key
+ * that it does not know AccessDenied when it has an STS. */
 static int
 is_of_keys(const struct attempt *t, const struct s3_fault *f)
 {
-	static const char *const names[] = { "ExpiredToken",
+	static const char *const names[] = { "AccessDenied", "ExpiredToken",
 		"InvalidAccessKeyId", "InvalidToken", "InvalidTokenId",
 		"TokenRefreshRequired" };
 	int status = t->reply->http.status;

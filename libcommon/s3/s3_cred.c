@@ -42,7 +42,7 @@ struct s3_cred {
 	struct s3_keys *keys; /* or NULL; perhaps no longer valid */
 	struct err why;       /* the last question failed; ERR_NONE: not */
 	unsigned failures;    /* in a row */
-	int asked;            /* S3 refused the keys */
+	int asked;            /* S3 refused the keys: others first */
 	int64_t due_s;        /* wall clock: new ones are wanted */
 	deadline_t rest;      /* until then nobody is asked */
 };
@@ -313,8 +313,7 @@ s3_cred_get(
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		k = c->keys;
-		if (k != NULL && s3_keys_life_s(k) > 0 &&
-		    !(k->rejected && c->asked)) {
+		if (k != NULL && s3_keys_life_s(k) > 0 && !c->asked) {
 			*out = s3_keys_hold(k);
 			rc = 0;
 			break;
@@ -341,8 +340,8 @@ s3_cred_reject(struct s3_cred *c, struct s3_keys *k)
 
 	pthread_mutex_lock(&c->lock);
 	again = c->keys != k;
-	if (!again && c->kind != NULL && !k->rejected) {
-		k->rejected = 1;
+	if (!again && c->kind != NULL && deadline_left(k->doubted) == 0) {
+		k->doubted = deadline_in(AGAIN_MS);
 		c->asked = 1;
 		c->rest = deadline_in(0);
 		pthread_cond_broadcast(&c->changed);

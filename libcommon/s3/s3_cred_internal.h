@@ -22,7 +22,7 @@ struct s3_keys;
 int s3_cred_get(
     struct s3_cred *c, deadline_t d, struct s3_keys **out, struct err *e);
 /* S3 does not take k. 1 when other ones are there or asked for, which happens
- * once for each set. */
+ * once a minute for one set: perhaps it only lacks a right. */
 int s3_cred_reject(struct s3_cred *c, struct s3_keys *k);
 /* The value of a variable; NULL when it is empty or not there. */
 const char *s3_cred_env(const char *name);

@@ -140,7 +140,9 @@ struct s3_keys {
 	_Atomic unsigned holders;
 	struct secret access_key, secret_key, session_token;
 	int64_t expires_s; /* wall clock; INT64_MAX: nobody said when */
-	int rejected;      /* of struct s3_cred, under its lock */
+	/* Of struct s3_cred, under its lock: S3 refused them, and until then
+	 * they are not doubted again. */
+	deadline_t doubted;
 };
 
 /* Copies into locked memory. session_token may be NULL or empty. */

@@ -147,12 +147,70 @@ passes 'a push with credentials of the environment' niks3 push "$path"
 is 'they come before all others' "$(grep -c 'new credentials' \
     "$STACK/uploader1.log")" 0
 
+# ---- with a session token ----
+
+# Ceph has an STS of its own, whose credentials really need their token.
+ceph_admin() {
+	timeout 60 radosgw-admin -c "$STACK/ceph/ceph.conf" "$@" 2>&1
+}
+
+ceph_role() {
+	ceph_admin role create --role-name=cache --path=/ \
+	    --assume-role-policy-doc='{"Version": "2012-10-17", "Statement": [{
+		"Effect": "Allow", "Action": ["sts:AssumeRole"],
+		"Principal": {"AWS": ["arn:aws:iam:::user/test"]}}]}' &&
+	ceph_admin role-policy put --role-name=cache --policy-name=all \
+	    --policy-doc='{"Version": "2012-10-17", "Statement": [{
+		"Effect": "Allow", "Action": ["s3:*"],
+		"Resource": "arn:aws:s3:::*"}]}'
+}
+
+# assume: asks STS for credentials of the role. Its signature covers the hash of
+# the body, which curl sends for S3 only.
+assume() {
+	local q=Action=AssumeRole\&DurationSeconds=900
+	q=$q\&RoleArn=arn%3Aaws%3Aiam%3A%3A%3Arole%2Fcache
+	q=$q\&RoleSessionName=test\&Version=2011-06-15
+	curl -sS --fail-with-body --max-time 20 "$S3_ENDPOINT/" -d "$q" \
+	    -K "$TMP/sts.curl" >"$TMP/assumed"
+}
+
+# part NAME: of what STS answered.
+part() {
+	sed -n "s:.*<$1>\([^<]*\)</$1>.*:\1:p" "$TMP/assumed"
+}
+
+(umask 077; printf 'user = "%s:%s"\naws-sigv4 = "aws:amz:%s:sts"\n' \
+    "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" "$S3_REGION" >"$TMP/sts.curl")
+unset AWS_WEB_IDENTITY_TOKEN_FILE
+passes 'a role' ceph_role
+passes 'its credentials' assume
+like 'they have a token' "$(part SessionToken)" '^.{100,}$'
+give "$(part AccessKeyId)" "$(part SecretAccessKey)" 900 "$(part SessionToken)"
+stack_restart uploader1
+path=$(nix_build everything --arg bigBytes 60000000 --arg smallFiles 20)
+passes 'a push with temporary credentials, also in parts' niks3 push "$path"
+passes 'a pin' niks3 pins create temporary "$path"
+passes 'and its end' niks3 pins delete temporary
+NIKS3_TEST_S3_ENDPOINT=$S3_ENDPOINT \
+    NIKS3_TEST_S3_ACCESS_KEY=$(part AccessKeyId) \
+    NIKS3_TEST_S3_SECRET_KEY=$(part SecretAccessKey) \
+    NIKS3_TEST_S3_SESSION_TOKEN=$(part SessionToken) \
+    tap_program "$BUILD/tests/s3_live"
+give "$(part AccessKeyId)" "$(part SecretAccessKey)" 900
+proc_stop "$STACK" TERM uploader1
+log_new
+stack_run uploader1
+passes 'without their token they are worth nothing' \
+    wait_until 20 logged 'cannot start .*kind=forbidden'
+give "$CEPH_ACCESS_KEY" "$CEPH_SECRET_KEY" 3600
+stack_restart uploader1
+
 # ---- what cannot be ----
 
 fails 'keys and --s3-use-iam exclude each other' 'exclude each other' \
     niks3-uploader -n --s3-endpoint h --s3-bucket b --s3-use-iam \
     --s3-access-key-path "$TMP/jwt"
-unset AWS_WEB_IDENTITY_TOKEN_FILE
 AWS_CONTAINER_CREDENTIALS_FULL_URI=http://example.org/
 fails 'nobody far away is asked over http' 'from this machine only' \
     niks3-uploader -n --s3-endpoint h --s3-bucket b --s3-use-iam

@@ -2,8 +2,8 @@
  * Against a real S3 server:
  *
  *	NIKS3_TEST_S3_ENDPOINT, NIKS3_TEST_S3_ACCESS_KEY,
- *	NIKS3_TEST_S3_SECRET_KEY; with NIKS3_TEST_S3_DNS the bucket stands in
- *	the name of the host
+ *	NIKS3_TEST_S3_SECRET_KEY, NIKS3_TEST_S3_SESSION_TOKEN; with
+ *	NIKS3_TEST_S3_DNS the bucket stands in the name of the host
  *
  * A bucket of its own is made and removed. Without the variables nothing runs.
  */
@@ -33,6 +33,7 @@
 #define MIB   ((size_t)1 << 20)
 
 static const char *endpoint, *access_key, *secret_key;
+static const char *session_token; /* or NULL */
 static char bucket[64];
 static struct s3 *s3;
 static struct s3_conn *conn;
@@ -47,21 +48,26 @@ soon(void)
 static int
 open_s3(const char *name, const char *secret, struct s3 **out, struct err *e)
 {
-	struct secret a = { NULL, 0 }, b = { NULL, 0 };
+	struct secret a = { NULL, 0 }, b = { NULL, 0 }, t = { NULL, 0 };
 	int rc;
 
 	assert_int_equal(secret_set(&a, access_key, strlen(access_key), e), 0);
 	assert_int_equal(secret_set(&b, secret, strlen(secret), e), 0);
+	if (session_token != NULL)
+		assert_int_equal(
+		    secret_set(&t, session_token, strlen(session_token), e), 0);
 	rc = s3_new(
 	    &(struct s3_options){ .endpoint = endpoint,
 	        .bucket = name,
 	        .lookup = getenv("NIKS3_TEST_S3_DNS") != NULL ? S3_LOOKUP_DNS
 	                                                      : S3_LOOKUP_PATH,
 	        .access_key = &a,
-	        .secret_key = &b },
+	        .secret_key = &b,
+	        .session_token = &t },
 	    out, e);
 	secret_done(&a);
 	secret_done(&b);
+	secret_done(&t);
 	return rc;
 }
 
@@ -70,7 +76,8 @@ static int
 raw(const char *method, const char *path, int64_t wall_s)
 {
 	const char *host = strstr(endpoint, "//");
-	struct sigv4_credentials keys = { access_key, secret_key, NULL };
+	struct sigv4_credentials keys = { access_key, secret_key,
+		session_token };
 	struct sigv4_request q = { .method = method,
 		.path = path,
 		.payload_sha256 = EMPTY,
@@ -837,6 +844,7 @@ main(void)
 	endpoint = getenv("NIKS3_TEST_S3_ENDPOINT");
 	access_key = getenv("NIKS3_TEST_S3_ACCESS_KEY");
 	secret_key = getenv("NIKS3_TEST_S3_SECRET_KEY");
+	session_token = getenv("NIKS3_TEST_S3_SESSION_TOKEN");
 	if (endpoint == NULL || access_key == NULL || secret_key == NULL) {
 		printf("1..0 # SKIP no NIKS3_TEST_S3_* in the environment\n");
 		return 0;

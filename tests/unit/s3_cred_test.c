@@ -304,24 +304,33 @@ asks_for_others_when_refused(void **state)
 {
 	struct fake_answer handed[] = { { 200, aws_json("ID1", "t1", 3600) },
 		{ 200, aws_json("ID2", "t2", 3600) },
-		{ 200, aws_json("ID3", "t3", 3600) } };
+		{ 200, aws_json("ID3", "t3", 3600) },
+		{ 200, aws_json("ID4", "t4", 3600) } };
 	static const struct fake_answer script[] = {
 		{ 400, FAULT("ExpiredToken") }, { 200 },
 		/* HEAD has no code. */
-		{ 403 }, { 200, "12345" }
+		{ 403 }, { 200, "12345" },
+		/* That may be another reason. */
+		{ 403, FAULT("AccessDenied") }, { 200 },
+		/* No reason to doubt them. */
+		{ 403, FAULT("SignatureDoesNotMatch") }
 	};
 	struct s3_stat stat;
 
 	(void)state;
-	hand_out(handed, 3);
-	open_bucket(script, 4);
+	hand_out(handed, 4);
+	open_bucket(script, 7);
 	ok(put("k", 1, soon())); /* also what must not be done twice */
 	assert_non_null(strstr(fake_s3_get(fake, 0)->head, "=ID1/"));
 	assert_non_null(strstr(fake_s3_get(fake, 1)->head, "=ID2/"));
 	assert_true(fake_s3_has(fake, 1, "x-amz-security-token: t2"));
 	ok(s3_head(conn, "k", soon(), &stat, &e));
 	assert_non_null(strstr(fake_s3_get(fake, 3)->head, "=ID3/"));
-	assert_int_equal(fake_s3_count(fake), 4);
+	ok(put("k", 0, soon()));
+	assert_non_null(strstr(fake_s3_get(fake, 5)->head, "=ID4/"));
+	fails(ERR_FORBIDDEN, put("k", 0, soon()));
+	assert_int_equal(fake_s3_count(fake), 7);
+	assert_int_equal(fake_s3_count(hub), 4);
 }
 
 static void
@@ -341,7 +350,7 @@ believes_a_refusal_of_what_stays(void **state)
 	open_bucket(script, 4);
 	fails(ERR_FORBIDDEN, put("k", 0, soon()));
 	assert_int_equal(fake_s3_count(hub), 2);
-	/* That a right is missing is no fault of the credentials. */
+	/* Nor is the source asked at each refusal that follows. */
 	fails(ERR_FORBIDDEN, put("k", 0, soon()));
 	fails(ERR_FORBIDDEN, put("k", 0, soon()));
 	assert_int_equal(fake_s3_count(hub), 2);
