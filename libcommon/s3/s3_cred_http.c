@@ -173,7 +173,7 @@ s3_cred_url(const char *url, struct s3_cred_url *out, struct err *e)
 {
 	struct s3_cred_url u = { .tls = 1 };
 	const char *p = url, *host;
-	size_t len, n;
+	size_t n;
 
 	if (strncasecmp(p, "https://", 8) == 0)
 		p += 8;
@@ -181,9 +181,6 @@ s3_cred_url(const char *url, struct s3_cred_url *out, struct err *e)
 		u.tls = 0;
 		p += 7;
 	} else
-		goto bad;
-	len = strcspn(p, "/?#\\");
-	if (memchr(p, '@', len) != NULL)
 		goto bad;
 	host = p;
 	if (*p == '[') {
@@ -202,6 +199,7 @@ s3_cred_url(const char *url, struct s3_cred_url *out, struct err *e)
 		goto bad;
 	if (*p == ':')
 		p += 1 + strspn(p + 1, "0123456789");
+	/* An "@" would make all before it a user, and another host of it. */
 	if (*p != '\0' && *p != '/' && *p != '?')
 		goto bad;
 	for (size_t i = 0; i < n; i++)

@@ -334,6 +334,23 @@ asks_for_others_when_refused(void **state)
 }
 
 static void
+waits_for_the_others(void **state)
+{
+	struct fake_answer script[] = { { 200, aws_json("ID1", "t", 3600) },
+		{ .how = FAKE_HANG } };
+	struct s3_keys *k, *none;
+
+	(void)state;
+	hand_out(script, 2);
+	ok(s3_cred_get(cred, soon(), &k, &e));
+	assert_int_equal(s3_cred_reject(cred, k), 1);
+	fails(ERR_UNAVAILABLE, s3_cred_get(cred, deadline_in(50), &none, &e));
+	/* They were doubted just now. */
+	assert_int_equal(s3_cred_reject(cred, k), 0);
+	s3_keys_drop(k);
+}
+
+static void
 believes_a_refusal_of_what_stays(void **state)
 {
 	const char *same = aws_json("ID1", "t1", 3600);
@@ -492,6 +509,7 @@ main(void)
 		test(says_why_there_are_none),
 		test(does_not_wait_for_a_slow_source),
 		test(asks_for_others_when_refused),
+		test(waits_for_the_others),
 		test(believes_a_refusal_of_what_stays),
 		test(signs_for_others),
 		test(promises_nothing_beyond_the_end),

@@ -114,6 +114,7 @@ learns_once(void **state)
 	assert_int_equal(s3_place_learn(&s, first, "us-west-2"), 1);
 	assert_int_equal(s3_place_learn(&s, found, "us-west-2"), 0);
 	assert_ptr_equal(s.now, found);
+	assert_string_equal(found->region, "eu-west-1");
 	assert_string_equal(first->region, "us-east-1");
 	s3_place_done(&s);
 }
