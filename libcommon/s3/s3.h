@@ -11,6 +11,9 @@
  * carried out. SlowDown, 429 and 503 lower the rate of the whole struct s3
  * (down to 5/s), successes raise it again until it is off.
  *
+ * With credentials that change (s3_cred.h), a request waits until its deadline
+ * for valid ones; what is only signed does not wait, and is UNAVAILABLE.
+ *
  * NOT_FOUND always speaks of the key or the upload, and only S3's own word
  * counts: a 404 that is no S3 error is unknown, and a bucket that is not there
  * is INTERNAL for all but s3_bucket_check.

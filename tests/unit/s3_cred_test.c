@@ -279,6 +279,31 @@ says_why_there_are_none(void **state)
 }
 
 static void
+trusts_whom_it_is_told_to(void **state)
+{
+	struct fake_answer script[] = { { 200, aws_json("ID1", "t", 3600) } };
+	struct fake_cert made;
+	struct s3_keys *k;
+	char url[64];
+
+	(void)state;
+	fake_cert_make(&made);
+	hub = fake_s3_new(script, 1, made.cert, made.key);
+	snprintf(url, sizeof url, "https://127.0.0.1:%u/", fake_s3_port(hub));
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+	open_cred();
+	while (failed == 0)
+		clock_sleep(20, soon());
+	fails(ERR_UNAVAILABLE, s3_cred_get(cred, deadline_in(0), &k, &e));
+	assert_non_null(strstr(e.msg, "certificate"));
+	s3_cred_free(cred);
+	setenv("AWS_CA_BUNDLE", made.cert, 1);
+	open_cred();
+	become("ID1");
+	fake_cert_drop(&made);
+}
+
+static void
 does_not_wait_for_a_slow_source(void **state)
 {
 	static const struct fake_answer script[] = { { .how = FAKE_HANG } },
@@ -507,6 +532,7 @@ main(void)
 		test(renews_before_the_end),
 		test(uses_the_old_ones_meanwhile),
 		test(says_why_there_are_none),
+		test(trusts_whom_it_is_told_to),
 		test(does_not_wait_for_a_slow_source),
 		test(asks_for_others_when_refused),
 		test(waits_for_the_others),

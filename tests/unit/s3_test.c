@@ -172,21 +172,13 @@ static void
 trusts_no_strange_certificate(void **state)
 {
 	static const struct fake_answer script[] = { { 200 } };
-	char dir[] = "/tmp/s3-test-XXXXXX", cert[64], key[64], cmd[512];
+	struct fake_cert made;
 	char endpoint[64];
 	struct s3_options o;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(cert, sizeof cert, "%s/cert.pem", dir);
-	snprintf(key, sizeof key, "%s/key.pem", dir);
-	snprintf(cmd, sizeof cmd,
-	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-	    "-nodes -days 2 -subj /CN=test -addext "
-	    "subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null",
-	    key, cert);
-	assert_int_equal(system(cmd), 0);
-	fake = fake_s3_new(script, 1, cert, key);
+	fake_cert_make(&made);
+	fake = fake_s3_new(script, 1, made.cert, made.key);
 	snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", fake_s3_port(fake));
 	o = options(endpoint);
 	o.use_tls = 1;
@@ -194,12 +186,10 @@ trusts_no_strange_certificate(void **state)
 	fails(ERR_UNAUTHORIZED, put("k", 0, soon()));
 	assert_int_equal(counts().retries, 0);
 	close_it();
-	o.ca_file = cert;
+	o.ca_file = made.cert;
 	open_with(&o);
 	ok(put("k", 0, soon()));
-	unlink(cert);
-	unlink(key);
-	rmdir(dir);
+	fake_cert_drop(&made);
 	end(1);
 }
 
