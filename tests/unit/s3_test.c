@@ -5,10 +5,8 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../../libcommon/codec/sha256.h"
 #include "../../libcommon/core/arena.h"
