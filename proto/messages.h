@@ -166,7 +166,9 @@ DESC_DECLARE(put_authorize, PUT_AUTHORIZE_FIELDS)
 	F(S, STR, url, MSG_URL_MAX, DESC_REQUIRED | DESC_SECRET) \
 	F(S, STRS, headers, 16, DESC_SECRET)
 DESC_DECLARE(authorized_item, AUTHORIZED_ITEM_FIELDS)
-#define PUT_AUTHORIZED_FIELDS(S, F, L, O) \
+/* lifetime_s is less than was asked for when the credentials end before. */
+#define PUT_AUTHORIZED_FIELDS(S, F, L, O)         \
+	F(S, U64, lifetime_s, 900, DESC_REQUIRED) \
 	L(S, authorized_item, items, MSG_AUTHORIZE_MAX, 0)
 DESC_DECLARE(put_authorized, PUT_AUTHORIZED_FIELDS)
 

@@ -94,6 +94,7 @@ handle_authorize(
 		return err_set(e, ERR_INTERNAL,
 		    "the uploader authorised %zu of %zu objects",
 		    answer.items.n, n);
+	reply.lifetime_ms = answer.lifetime_s * 1000;
 	for (size_t i = 0; i < n; i++) {
 		metrics_bytes(s, METRICS_AUTHORIZED, ask.items.items[i].size);
 		reply.puts.items[i].url = answer.items.items[i].url;

@@ -39,8 +39,8 @@ handlers_worker_free(void *worker)
 
 static int
 authorize_item(struct s3 *s3, const struct authorize_item *q,
-    int64_t lifetime_s, struct authorized_item *r, struct arena *a,
-    struct err *e)
+    int64_t lifetime_s, int64_t *granted_s, struct authorized_item *r,
+    struct arena *a, struct err *e)
 {
 	enum objkey_kind kind;
 	const char *headers[S3_AUTHORIZE_HEADERS_MAX];
@@ -68,6 +68,7 @@ authorize_item(struct s3 *s3, const struct authorize_item *q,
 	            .upload_id = q->upload_id,
 	            .part = q->part,
 	            .lifetime_s = lifetime_s,
+	            .granted_s = granted_s,
 	        },
 	        a, &r->url, headers, &n, e) != 0)
 		return -1;
@@ -89,10 +90,16 @@ handle_put_authorize(void *worker, const void *request, void *reply,
 	if (r->items.items == NULL)
 		return arena_full(a, e);
 	r->items.n = q->items.n;
-	for (size_t i = 0; i < q->items.n; i++)
+	r->lifetime_s = q->lifetime_s;
+	for (size_t i = 0; i < q->items.n; i++) {
+		int64_t granted_s;
+
 		if (authorize_item(w->u->s3, &q->items.items[i], q->lifetime_s,
-		        &r->items.items[i], a, e) != 0)
+		        &granted_s, &r->items.items[i], a, e) != 0)
 			return -1;
+		if (granted_s < r->lifetime_s)
+			r->lifetime_s = granted_s;
+	}
 	return 0;
 }
 

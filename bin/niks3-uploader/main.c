@@ -16,6 +16,7 @@
 #include "../../libcommon/ipc/ipc_daemon.h"
 #include "../../libcommon/nix/storepath.h"
 #include "../../libcommon/s3/s3.h"
+#include "../../libcommon/s3/s3_cred.h"
 #include "../../proto/metrics.h"
 #include "fan.h"
 #include "handlers.h"
@@ -27,7 +28,7 @@
 struct config {
 	struct opt_common common;
 	const char *endpoint, *bucket, *region, *lookup, *ca_cert;
-	int use_ssl;
+	int use_ssl, use_iam;
 	struct secret access_key, secret_key;
 	const char *access_key_path, *secret_key_path;
 	uint64_t concurrency, rate, workers, priority;
@@ -43,14 +44,16 @@ static const struct opt options[] = {
 	    0 },
 	{ "s3-bucket", "NIKS3_S3_BUCKET", OPT_STR, O(bucket), OPT_REQUIRED,
 	    NULL, "NAME", "the bucket of the cache", 0, 0 },
-	{ "s3-region", "NIKS3_S3_REGION", OPT_STR, O(region), 0, "us-east-1",
-	    "REGION", "the region that requests are signed for", 0, 0 },
+	{ "s3-region", "NIKS3_S3_REGION", OPT_STR, O(region), 0, NULL, "REGION",
+	    "the bucket's region (default: found out)", 0, 0 },
 	{ "s3-use-ssl", "NIKS3_S3_USE_SSL", OPT_BOOL, O(use_ssl), 0, "true",
 	    "BOOL", "use https when the endpoint has no scheme", 0, 0 },
 	{ "s3-bucket-lookup", "NIKS3_S3_BUCKET_LOOKUP", OPT_STR, O(lookup), 0,
 	    "auto", "auto|dns|path", "where the bucket stands in URLs", 0, 0 },
 	{ "s3-ca-cert", "NIKS3_S3_CA_CERT", OPT_PATH, O(ca_cert), 0, NULL,
 	    "FILE", "trust these authorities instead of the system's", 0, 0 },
+	{ "s3-use-iam", "NIKS3_S3_USE_IAM", OPT_BOOL, O(use_iam), 0, "false",
+	    "BOOL", "take credentials as AWS's SDKs find them", 0, 0 },
 	{ "s3-access-key", "NIKS3_S3_ACCESS_KEY", OPT_SECRET, O(access_key), 0,
 	    NULL, "KEY", "better given by file", 0, 0 },
 	{ "s3-secret-key", "NIKS3_S3_SECRET_KEY", OPT_SECRET, O(secret_key), 0,
@@ -102,6 +105,47 @@ load_secret(struct secret *s, const char *path, const char *what, struct err *e)
 	return 0;
 }
 
+/* The thread of the credentials has something to say. */
+static void
+tell_credentials(void *ctx, const struct s3_cred_news *n)
+{
+	(void)ctx;
+	if (n->e == NULL)
+		log_info("new credentials", LOG_S("source", n->source),
+		    LOG_I("life_s", n->life_s));
+	else if (n->life_s > 0)
+		log_warn("no new credentials yet", LOG_S("source", n->source),
+		    LOG_S("error", n->e->msg), LOG_S("hint", n->e->hint),
+		    LOG_U("failures", n->failures), LOG_I("life_s", n->life_s));
+	else
+		log_error("no credentials", LOG_S("source", n->source),
+		    LOG_S("error", n->e->msg), LOG_S("hint", n->e->hint),
+		    LOG_U("failures", n->failures));
+}
+
+/* Those of the options, or a source of others. */
+static int
+load_credentials(struct config *c, struct s3_options *so, struct err *e)
+{
+	if (!c->use_iam) {
+		so->access_key = &c->access_key;
+		so->secret_key = &c->secret_key;
+		return load_secret(&c->access_key, c->access_key_path,
+		           "s3-access-key", e) != 0 ||
+		        load_secret(&c->secret_key, c->secret_key_path,
+		            "s3-secret-key", e) != 0
+		    ? -1
+		    : 0;
+	}
+	if (c->access_key.len > 0 || c->secret_key.len > 0 ||
+	    c->access_key_path != NULL || c->secret_key_path != NULL)
+		return err_set(e, ERR_USAGE,
+		    "--s3-use-iam and keys given exclude each other");
+	return s3_cred_new(
+	    &(struct s3_cred_options){ .told = tell_credentials }, &so->cred,
+	    e);
+}
+
 static int
 parse_lookup(const char *s, enum s3_lookup *out, struct err *e)
 {
@@ -118,38 +162,41 @@ parse_lookup(const char *s, enum s3_lookup *out, struct err *e)
 }
 
 /* Writes nix-cache-info when there is none. It is asked for by GET, whose
- * refusal says why. */
+ * refusal says why. It also serves to see whether the server lets nothing be
+ * overwritten when it is told so. */
 static int
 bucket_init(struct s3_conn *conn, const struct config *c, struct err *e)
 {
 	deadline_t d = deadline_in(BUCKET_WAIT_MS);
+	struct s3_put info = { .key = CACHE_INFO,
+		.content_type = "text/plain",
+		.if_none_match = 1 };
 	struct buf text;
 	int rc;
 
 	buf_init(&text, CACHE_INFO_MAX);
 	rc = s3_get(conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
-	if (rc == 0 || e->kind != ERR_NOT_FOUND)
-		goto out;
-	buf_reset(&text);
-	rc = buf_printf(&text, e,
-	    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n", c->store_dir,
-	    (unsigned long long)c->priority);
-	if (rc == 0)
-		rc = s3_put(conn,
-		    &(struct s3_put){
-		        .key = CACHE_INFO,
-		        .data = text.data,
-		        .len = text.len,
-		        .content_type = "text/plain",
-		        .if_none_match = 1,
-		    },
-		    d, e);
-	/* Another uploader was faster. */
-	if (rc != 0 && e->kind == ERR_CONFLICT)
-		rc = 0;
-out:
-	if (rc == 0)
+	if (rc != 0 && e->kind == ERR_NOT_FOUND) {
+		buf_reset(&text);
+		rc = buf_printf(&text, e,
+		    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n",
+		    c->store_dir, (unsigned long long)c->priority);
+		info.data = text.data;
+		info.len = text.len;
+		/* Another uploader may be faster. */
+		if (rc == 0 && (rc = s3_put(conn, &info, d, e)) != 0 &&
+		    e->kind == ERR_CONFLICT) {
+			buf_reset(&text);
+			rc = s3_get(
+			    conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
+		}
+	}
+	if (rc == 0) {
 		err_clear(e);
+		info.data = text.data;
+		info.len = text.len;
+		rc = s3_create_check(conn, &info, d, e);
+	}
 	buf_done(&text);
 	return rc;
 }
@@ -202,14 +249,16 @@ collect(void *ctx, struct metrics *m)
 }
 
 static int
-serve(const struct config *c, struct s3 *s3, struct metrics *metrics,
-    const struct ipc_peers *peers, struct err *e)
+serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
+    struct metrics *metrics, const struct ipc_peers *peers, struct err *e)
 {
 	struct uploader u = { .s3 = s3 };
 	struct ipc_server *server = NULL;
 	struct s3_counts counts;
 	int rc;
 
+	if (cred != NULL)
+		s3_cred_start(cred);
 	if (bucket_wait(s3, c, e) != 0)
 		return -1;
 	u.fan = fan_new(s3, c->concurrency);
@@ -270,24 +319,20 @@ main(int argc, char **argv)
 		.bucket = c.bucket,
 		.region = c.region,
 		.ca_file = c.ca_cert,
-		.access_key = &c.access_key,
-		.secret_key = &c.secret_key,
 		.rate = c.rate,
 		.tried = count_try,
 		.ctx = metrics,
 	};
-	if (load_secret(
-	        &c.access_key, c.access_key_path, "s3-access-key", &e) == 0 &&
-	    load_secret(
-	        &c.secret_key, c.secret_key_path, "s3-secret-key", &e) == 0 &&
+	if (load_credentials(&c, &so, &e) == 0 &&
 	    parse_lookup(c.lookup, &so.lookup, &e) == 0 &&
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    s3_new(&so, &s3, &e) == 0 && !c.common.check)
-		serve(&c, s3, metrics, peers, &e);
+		serve(&c, s3, so.cred, metrics, peers, &e);
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
 	s3_free(s3);
+	s3_cred_free(so.cred);
 	metrics_free(metrics);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);

@@ -120,7 +120,17 @@ place(struct s3_conn *conn, const char *staged, const char *key,
 	    : -1;
 }
 
-/* What is no NAR and too large is treated as not being there: it is a log. */
+/* A log of any size, say: there is no condition on it, so S3 can copy it. */
+static int
+place_large(struct s3_conn *conn, const char *staged, const char *key,
+    struct place_result *r, deadline_t d, struct err *e)
+{
+	err_clear(e);
+	if (s3_copy(conn, staged, key, d, NULL, e) != 0)
+		return -1;
+	return digest_object(conn, key, &r->size, r->sha256, d, e);
+}
+
 static void
 place_one(struct s3_conn *conn, void *ctx, size_t i)
 {
@@ -137,8 +147,9 @@ place_one(struct s3_conn *conn, void *ctx, size_t i)
 	objkey_fmt_staged(staged, p->q->token, key, NULL);
 	r->state = PRESENCE_PRESENT;
 	if (place(conn, staged, key, kind, &bytes, r, p->d, e) != 0 &&
-	    (e->kind == ERR_NOT_FOUND ||
-	        (e->kind == ERR_TOO_LARGE && kind != OBJKEY_NAR))) {
+	    e->kind == ERR_TOO_LARGE && kind != OBJKEY_NAR)
+		place_large(conn, staged, key, r, p->d, e);
+	if (e->kind == ERR_NOT_FOUND) {
 		r->state = PRESENCE_ABSENT;
 		err_clear(e);
 	}

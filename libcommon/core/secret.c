@@ -23,20 +23,29 @@ locked(size_t size)
 }
 
 int
-secret_set(struct secret *s, const void *p, size_t len, struct err *e)
+secret_zero(struct secret *s, size_t len, struct err *e)
 {
-	char *data;
-
 	if (len > SECRET_MAX)
 		return err_set(e, ERR_TOO_LARGE,
 		    "a secret of more than %d bytes", SECRET_MAX);
-	data = locked(len + 1);
-	if (len > 0)
-		memcpy(data, p, len);
-	data[len] = '\0';
 	secret_done(s);
-	s->data = data;
+	s->data = locked(len + 1);
+	memset(s->data, 0, len + 1);
 	s->len = len;
+	return 0;
+}
+
+int
+secret_set(struct secret *s, const void *p, size_t len, struct err *e)
+{
+	struct secret new = { 0 };
+
+	if (secret_zero(&new, len, e) != 0)
+		return -1;
+	if (len > 0)
+		memcpy(new.data, p, len);
+	secret_done(s);
+	*s = new;
 	return 0;
 }
 

@@ -20,6 +20,8 @@ struct secret {
 
 /* Copies. s is empty or holds a secret, which is wiped and replaced. */
 int secret_set(struct secret *s, const void *p, size_t len, struct err *e);
+/* The same with len zeros, which the caller then writes over. */
+int secret_zero(struct secret *s, size_t len, struct err *e);
 /*
  * Reads a whole file (at most max bytes), white space at both ends removed.
  * Empty is an error. Warn-worthy permissions are the caller's business:

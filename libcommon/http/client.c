@@ -22,6 +22,7 @@
 
 struct http_client {
 	CURL *easy;
+	int direct;
 	int fds[FDS_MAX]; /* open sockets; those beyond are just not here */
 	size_t nfds;
 	char why[CURL_ERROR_SIZE];
@@ -68,6 +69,7 @@ static const struct field {
 	FIELD("last-modified", last_modified),
 	FIELD("x-amz-request-id", request_id),
 	FIELD("x-request-id", request_id),
+	FIELD("x-amz-bucket-region", bucket_region),
 };
 
 /*
@@ -207,6 +209,7 @@ http_client_new(const struct http_client_options *o)
 	http_client_global_init();
 	if ((h = c->easy = curl_easy_init()) == NULL)
 		err_die("out of memory for an HTTP client");
+	c->direct = o->direct;
 	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
@@ -272,8 +275,10 @@ is_loopback(const char *url)
 	const char *host = place(url, &n);
 	size_t name = strcspn(host, ":/?#");
 
+	/* RFC 6761, section 6.3: also what is below "localhost". */
 	return strncmp(host, "[::1]", 5) == 0 ||
-	    (name == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+	    (name >= 9 && strncasecmp(host + name - 9, "localhost", 9) == 0 &&
+	        (name == 9 || host[name - 10] == '.')) ||
 	    (strncmp(host, "127.", 4) == 0 &&
 	        strspn(host, "0123456789.") == name);
 }
@@ -421,7 +426,8 @@ perform(struct http_client *c, const struct http_call *call, struct err *e)
 	curl_easy_setopt(
 	    h, CURLOPT_TIMEOUT_MS, left < INT_MAX ? (long)left : INT_MAX);
 	curl_easy_setopt(h, CURLOPT_NOPROGRESS, call->cancel == NULL ? 1L : 0L);
-	curl_easy_setopt(h, CURLOPT_PROXY, is_loopback(call->url) ? "" : NULL);
+	curl_easy_setopt(
+	    h, CURLOPT_PROXY, c->direct || is_loopback(call->url) ? "" : NULL);
 	c->why[0] = '\0';
 	code = curl_easy_perform(h);
 	/* The list and the body are the caller's; nothing may point there. */

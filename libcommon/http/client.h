@@ -22,6 +22,7 @@ struct http_client_options {
 	const char *client_cert; /* PEM, with client_key; or NULL */
 	const char *client_key;
 	const char *user_agent;
+	int direct;         /* never by a proxy */
 	int64_t connect_ms; /* 0: 10 s */
 	/* A transfer that moves fewer than 1 byte/s for so long is given up, so
 	 * a big body on a slow line may take its time; 0: 60 s. */
@@ -70,6 +71,7 @@ struct http_answer {
 	char content_encoding[32];
 	char last_modified[64];
 	char request_id[128];   /* x-amz-request-id or x-request-id */
+	char bucket_region[64]; /* x-amz-bucket-region */
 	int64_t retry_after_ms; /* -1 when none */
 	int64_t content_length; /* -1 when unknown */
 	int sent;               /* 1 when any byte of the request may have

@@ -1,22 +1,19 @@
 #include "s3_internal.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "../codec/base64.h"
 #include "../codec/sha256.h"
 #include "../core/arena.h"
 #include "../core/err.h"
-#include "../core/num.h"
 #include "../nix/objkey.h"
+#include "s3_cred_internal.h"
 #include "sigv4.h"
 
 #define SCRATCH_MAX ((size_t)1 << 20)
 #define URL_MAX     ((size_t)32 << 10)
-#define BUCKET_MAX  255
 #define RETRY_MS    50    /* the first pause is at most so long */
 #define RETRY_CAP   10000 /* and every later one */
 
@@ -104,165 +101,30 @@ s3_code_throttles(const char *name)
 
 /* ---- options ---- */
 
-static int
-ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/*
- * "host", "host:port", "[::1]:port", each with an optional scheme before and a
- * slash behind. *name gets the host alone, *port "" when it is the scheme's.
- */
-static int
-parse_endpoint(const char *text, int use_tls, int *tls, char name[256],
-    char port[8], struct err *e)
-{
-	const char *p = text != NULL ? text : "", *colon;
-	size_t n, digits;
-	uint64_t number;
-
-	*tls = use_tls;
-	if (strncasecmp(p, "https://", 8) == 0) {
-		*tls = 1;
-		p += 8;
-	} else if (strncasecmp(p, "http://", 7) == 0) {
-		*tls = 0;
-		p += 7;
-	}
-	if (*p == '[') {
-		n = 1 + strspn(p + 1, "0123456789abcdefABCDEF:.");
-		if (p[n++] != ']')
-			goto bad;
-	} else
-		n = strspn(p,
-		    "abcdefghijklmnopqrstuvwxyz"
-		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
-	if (n == 0 || n >= 256)
-		goto bad;
-	colon = p + n;
-	port[0] = '\0';
-	digits = 0;
-	if (*colon == ':') {
-		digits = strcspn(++colon, "/");
-		if (num_parse_u64(colon, digits, 65535, &number, NULL) != 0)
-			goto bad;
-		if (number != (*tls ? 443 : 80))
-			snprintf(port, 8, ":%u", (unsigned)number);
-	}
-	if (colon[digits] != '\0' && strcmp(colon + digits, "/") != 0)
-		goto bad;
-	for (size_t i = 0; i < n; i++)
-		name[i] = tolower((unsigned char)p[i]);
-	name[n] = '\0';
-	return 0;
-bad:
-	/* Not the text itself: somebody may have put a password into it. */
-	return err_set(
-	    e, ERR_INVALID, "S3 endpoint: not [http://|https://]HOST[:PORT]");
-}
-
-static int
-check_bucket(const char *name, struct err *e)
-{
-	size_t len = name != NULL ? strlen(name) : 0;
-
-	if (len == 0 || len > BUCKET_MAX || name[0] == '.' ||
-	    strspn(name,
-	        "abcdefghijklmnopqrstuvwxyz"
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") != len)
-		return err_set(e, ERR_INVALID,
-		    "S3 bucket: more than letters, digits, '-._'");
-	return 0;
-}
-
-/* These go into header lines. */
-static int
-check_secret(const struct secret *s, const char *what, struct err *e)
-{
-	if (s == NULL || s->len == 0)
-		return err_set(e, ERR_INVALID, "S3 %s: missing", what);
-	for (size_t i = 0; i < s->len; i++)
-		if (s->data[i] <= ' ' || s->data[i] > '~')
-			return err_set(e, ERR_INVALID,
-			    "S3 %s: not visible ASCII only", what);
-	return 0;
-}
-
-/* "eu-west-1" of "s3.eu-west-1.amazonaws.com", else the first region. */
-static char *
-guess_region(const char *name)
-{
-	const char *end = strstr(name, ".amazonaws.com"), *p;
-	char *region;
-
-	if (end == NULL)
-		return xstrdup("us-east-1");
-	for (p = end; p > name && p[-1] != '.'; p--)
-		;
-	if (strncmp(p, "s3-", 3) == 0)
-		p += 3;
-	if (memchr(p, '-', end - p) == NULL)
-		return xstrdup("us-east-1");
-	region = xstrdup(p);
-	region[end - p] = '\0';
-	return region;
-}
-
 int
 s3_new(const struct s3_options *o, struct s3 **out, struct err *e)
 {
-	char name[256], port[8], base[sizeof name + BUCKET_MAX + 32];
-	char root[BUCKET_MAX + 2];
-	int tls, dns;
+	struct s3_keys *keys = NULL;
 	struct s3 *s;
 
-	if (parse_endpoint(o->endpoint, o->use_tls, &tls, name, port, e) != 0 ||
-	    check_bucket(o->bucket, e) != 0 ||
-	    check_secret(o->access_key, "access key", e) != 0 ||
-	    check_secret(o->secret_key, "secret key", e) != 0 ||
-	    (o->session_token != NULL && o->session_token->len > 0 &&
-	        check_secret(o->session_token, "session token", e) != 0))
+	if (o->cred == NULL &&
+	    s3_keys_new(o->access_key, o->secret_key, o->session_token,
+	        INT64_MAX, &keys, e) != 0)
 		return -1;
-	if (o->secret_key->len > SIGV4_SECRET_MAX)
-		return err_set(e, ERR_INVALID, "S3 secret key: over %d bytes",
-		    SIGV4_SECRET_MAX);
-	/* A certificate for *.HOST does not cover a dot in the bucket. */
-	dns = o->lookup == S3_LOOKUP_DNS ||
-	    (o->lookup == S3_LOOKUP_AUTO &&
-	        (ends_with(name, ".amazonaws.com") ||
-	            ends_with(name, ".amazonaws.com.cn") ||
-	            strcmp(name, "storage.googleapis.com") == 0) &&
-	        !(tls && strchr(o->bucket, '.') != NULL));
 	s = xcalloc(1, sizeof *s);
-	snprintf(base, sizeof base, "%s%s%s%s%s", tls ? "https://" : "http://",
-	    dns ? o->bucket : "", dns ? "." : "", name, port);
-	snprintf(root, sizeof root, "/%s", o->bucket);
-	s->base = xstrdup(base);
-	s->host = strstr(s->base, "//") + 2;
-	s->root = xstrdup(dns ? "" : root);
-	s->bucket = xstrdup(o->bucket);
-	s->region = o->region != NULL && o->region[0] != '\0'
-	    ? xstrdup(o->region)
-	    : guess_region(name);
+	if (s3_place_init(&s->where, o, e) != 0) {
+		s3_keys_drop(keys);
+		free(s);
+		return -1;
+	}
+	s->keys = keys;
+	s->cred = o->cred;
 	s->ca_file = o->ca_file != NULL ? xstrdup(o->ca_file) : NULL;
 	s->stall_ms = o->stall_ms;
 	s->tried = o->tried;
 	s->ctx = o->ctx;
 	s->seen_ms = INT64_MIN;
 	s3_rate_init(&s->rate, o->rate);
-	if (secret_set(&s->access_key, o->access_key->data, o->access_key->len,
-	        e) != 0 ||
-	    secret_set(&s->secret_key, o->secret_key->data, o->secret_key->len,
-	        e) != 0 ||
-	    (o->session_token != NULL && o->session_token->len > 0 &&
-	        secret_set(&s->session_token, o->session_token->data,
-	            o->session_token->len, e) != 0)) {
-		s3_free(s);
-		return -1;
-	}
 	*out = s;
 	return 0;
 }
@@ -272,14 +134,9 @@ s3_free(struct s3 *s)
 {
 	if (s == NULL)
 		return;
-	secret_done(&s->access_key);
-	secret_done(&s->secret_key);
-	secret_done(&s->session_token);
+	s3_keys_drop(s->keys);
+	s3_place_done(&s->where);
 	s3_rate_done(&s->rate);
-	free(s->base);
-	free(s->root);
-	free(s->bucket);
-	free(s->region);
 	free(s->ca_file);
 	free(s);
 }
@@ -326,33 +183,23 @@ s3_counts(struct s3 *s, struct s3_counts *out)
 
 /* ---- one request ---- */
 
-struct sigv4_credentials
-s3_credentials(const struct s3 *s)
-{
-	return (struct sigv4_credentials){
-		.access_key = s->access_key.data,
-		.secret_key = s->secret_key.data,
-		.session_token = s->session_token.data,
-	};
-}
-
 int
-s3_sigv4(const struct s3 *s, const char *method, const char *key,
-    struct arena *a, struct sigv4_request *out, struct err *e)
+s3_sigv4(const struct s3 *s, const struct s3_place *where, const char *method,
+    const char *key, struct arena *a, struct sigv4_request *out, struct err *e)
 {
 	char *path;
 
 	if (key != NULL && (key[0] == '\0' || strlen(key) > OBJKEY_MAX))
 		return err_set(e, ERR_INVALID, "%s: a key of %zu bytes", method,
 		    strlen(key));
-	path = arena_printf(a, "%s/%s", s->root, key != NULL ? key : "");
+	path = arena_printf(a, "%s/%s", s->where.root, key != NULL ? key : "");
 	if (path == NULL)
 		return arena_full(a, e);
 	*out = (struct sigv4_request){
 		.method = method,
-		.host = s->host,
+		.host = where->host,
 		.path = path,
-		.region = s->region,
+		.region = where->region,
 		.service = "s3",
 		.wall_s = clock_wall_us() / 1000000,
 	};
@@ -360,9 +207,10 @@ s3_sigv4(const struct s3 *s, const char *method, const char *key,
 }
 
 int
-s3_url(const struct s3 *s, const char *path, struct buf *out, struct err *e)
+s3_url(const struct s3_place *where, const char *path, struct buf *out,
+    struct err *e)
 {
-	if (buf_puts(out, s->base, e) != 0)
+	if (buf_puts(out, where->base, e) != 0)
 		return -1;
 	return http_escape(out, path, strlen(path), 1, e);
 }
@@ -393,6 +241,8 @@ struct attempt {
 	struct s3_conn *c;
 	const struct s3_request *r;
 	struct s3_reply *reply;
+	const struct s3_place *where; /* that it was sent to */
+	struct s3_keys *keys;         /* that it was signed with; or NULL */
 	int sunk; /* the sink failed, which is no fault of the server */
 };
 
@@ -416,7 +266,7 @@ send_try(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 {
 	struct s3_conn *c = t->c;
 	const struct s3_request *r = t->r;
-	struct sigv4_credentials keys = s3_credentials(c->s3);
+	struct sigv4_credentials keys = s3_keys_sigv4(t->keys);
 	struct sigv4_request q;
 	struct sigv4_headers signed_lines;
 	const char *lines[SIGV4_SIGNED_MAX + SIGV4_HEADERS_MAX];
@@ -427,7 +277,8 @@ send_try(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 	arena_reset(c->scratch);
 	buf_reset(&c->answer);
 	buf_init(&url, URL_MAX);
-	if (s3_sigv4(c->s3, r->method, r->key, c->scratch, &q, e) != 0)
+	if (s3_sigv4(c->s3, t->where, r->method, r->key, c->scratch, &q, e) !=
+	    0)
 		goto out;
 	q.query = r->query;
 	q.nquery = r->nquery;
@@ -435,7 +286,7 @@ send_try(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 	q.nheaders = r->nheaders;
 	q.payload_sha256 = sha256_hex;
 	if (sigv4_sign(&keys, &q, c->scratch, &signed_lines, e) != 0 ||
-	    s3_url(c->s3, q.path, &url, e) != 0 ||
+	    s3_url(t->where, q.path, &url, e) != 0 ||
 	    (r->nquery > 0 &&
 	        (buf_putc(&url, '?', e) != 0 || sigv4_query(&q, &url, e) != 0)))
 		goto out;
@@ -505,13 +356,61 @@ name_request(const struct attempt *t, struct err *e)
 	if (r->key != NULL)
 		err_prefix(e, "%s %s", r->method, r->key);
 	else
-		err_prefix(e, "%s bucket %s", r->method, t->c->s3->bucket);
+		err_prefix(
+		    e, "%s bucket %s", r->method, t->c->s3->where.bucket);
+}
+
+/* May a refusal mean the credentials? HEAD tells no code, and Ceph calls a key
+ * that it does not know AccessDenied when it has an STS. */
+static int
+is_of_keys(const struct attempt *t, const struct s3_fault *f)
+{
+	static const char *const names[] = { "AccessDenied", "ExpiredToken",
+		"InvalidAccessKeyId", "InvalidToken", "InvalidTokenId",
+		"TokenRefreshRequired" };
+	int status = t->reply->http.status;
+
+	if (f->code[0] == '\0' && strcmp(t->r->method, "HEAD") == 0)
+		return status == 400 || status == 403;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(f->code, names[i]) == 0)
+			return 1;
+	return 0;
+}
+
+/* Which region the bucket is in, when that is why S3 refused; else "". */
+static const char *
+region_told(const struct attempt *t, const struct s3_fault *f)
+{
+	int status = t->reply->http.status;
+
+	if (strcmp(f->code, "AuthorizationHeaderMalformed") == 0 &&
+	    f->region[0] != '\0')
+		return f->region;
+	return status == 301 || status == 307 || status == 400
+	    ? t->reply->http.bucket_region
+	    : "";
+}
+
+/* Something is to be mended here, and then the request will do. */
+static int
+is_mended(struct attempt *t, const struct s3_fault *f, struct err *e)
+{
+	struct s3 *s = t->c->s3;
+	const char *region = region_told(t, f);
+
+	if (region[0] != '\0' && strcmp(region, t->where->region) != 0) {
+		if (s3_place_learn(&s->where, t->where, region))
+			return 1;
+		err_hint(e, "set the region to %s, as the server says", region);
+	}
+	return s->cred != NULL && is_of_keys(t, f) &&
+	    s3_cred_reject(s->cred, t->keys);
 }
 
 static enum verdict
 faulty(struct attempt *t, const struct s3_fault *f, struct err *e)
 {
-	const struct secret *token = &t->c->s3->session_token;
 	int status = t->reply->http.status;
 	const struct code *code = find_code(f->code);
 	enum err_kind kind =
@@ -524,7 +423,7 @@ faulty(struct attempt *t, const struct s3_fault *f, struct err *e)
 	    strcmp(t->r->method, "HEAD") != 0)
 		kind = ERR_UNAVAILABLE;
 	/* The token is all that the other side could repeat to us. */
-	if (token->len > 0 && strstr(message, token->data) != NULL)
+	if (s3_keys_tells(message, &t->keys->session_token))
 		message = "";
 	err_set(e, kind, "%s%s%s (status %d)",
 	    f->code[0] != '\0' ? f->code : "no reason given",
@@ -532,6 +431,10 @@ faulty(struct attempt *t, const struct s3_fault *f, struct err *e)
 	name_request(t, e);
 	if (code != NULL && code->hint != NULL)
 		err_hint(e, "%s", code->hint);
+	if (is_mended(t, f, e)) {
+		e->kind = ERR_UNAVAILABLE;
+		return NOT_DONE;
+	}
 	if (!err_retryable(kind))
 		return REFUSED;
 	if (kind == ERR_THROTTLED || strcmp(f->code, "OperationAborted") == 0 ||
@@ -543,7 +446,7 @@ faulty(struct attempt *t, const struct s3_fault *f, struct err *e)
 static enum verdict
 judge(struct attempt *t, int rc, struct err *e)
 {
-	struct s3_fault f = { "", "" };
+	struct s3_fault f = { "" };
 	int status = t->reply->http.status;
 
 	if (rc != 0)
@@ -573,9 +476,13 @@ try_once(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 	t->reply->http = (struct http_answer){ .retry_after_ms = -1 };
 	t->reply->code[0] = '\0';
 	t->sunk = 0;
+	t->where = s->where.now;
+	if (s3_keys_get(s, d, &t->keys, e) != 0)
+		return NOT_DONE;
 	if (t->r->begin != NULL)
 		t->r->begin(t->r->ctx);
 	v = judge(t, send_try(t, sha256_hex, d, e), e);
+	s3_keys_drop(t->keys);
 	if (v == DONE)
 		s->seen_ms = clock_mono_ms();
 	else if (t->reply->http.status != 404)

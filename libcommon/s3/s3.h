@@ -11,6 +11,9 @@
  * carried out. SlowDown, 429 and 503 lower the rate of the whole struct s3
  * (down to 5/s), successes raise it again until it is off.
  *
+ * With credentials that change (s3_cred.h), a request waits until its deadline
+ * for valid ones; what is only signed does not wait, and is UNAVAILABLE.
+ *
  * NOT_FOUND always speaks of the key or the upload, and only S3's own word
  * counts: a 404 that is no S3 error is unknown, and a bucket that is not there
  * is INTERNAL for all but s3_bucket_check.
@@ -26,6 +29,7 @@
 
 struct arena;
 struct buf;
+struct s3_cred;
 struct secret;
 
 enum s3_op {
@@ -44,12 +48,18 @@ struct s3_options {
 	const char *endpoint; /* "host[:port]", or with "http://", "https://" */
 	int use_tls;          /* when the endpoint has no scheme */
 	const char *bucket;
-	const char *region;    /* "" or NULL: "us-east-1" */
+	/* "" or NULL: what the endpoint's name tells (AWS, Backblaze B2), "auto"
+	 * for Cloudflare R2, else "us-east-1"; and when the first answer names
+	 * another one, that, from then on. */
+	const char *region;
 	enum s3_lookup lookup; /* auto: DNS for amazonaws.com and Google, else
 				  path */
 	const char *ca_file;   /* or NULL */
 	/* Copied into locked memory. */
 	const struct secret *access_key, *secret_key, *session_token;
+	/* Instead of these: credentials that change. It outlives the struct s3
+	 * and must be started (s3_cred.h). */
+	struct s3_cred *cred;
 	double rate;      /* requests a second to start with; 0: unlimited */
 	int64_t stall_ms; /* see http_client_options; 0: its default */
 	/* After each try of a request, in the thread that made it; ERR_NONE
@@ -97,6 +107,18 @@ struct s3_put {
  */
 int s3_put(
     struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e);
+/*
+ * Does the server do what if_none_match asks for? "there" is an object that it
+ * holds, exactly as it is there. 0: yes. INVALID: no; it says so (501, or 400 as
+ * Backblaze B2), or it wrote the same bytes once more. A program that must not
+ * overwrite anything asks this before it relies on it: some servers ignore the
+ * header, and then two writers of one key would not know of each other.
+ *
+ * Nothing here ever leaves the condition out: on a server without it, s3_put
+ * fails, and what s3_authorize_put signs is refused, as INVALID.
+ */
+int s3_create_check(
+    struct s3_conn *c, const struct s3_put *there, deadline_t d, struct err *e);
 /* NOT_FOUND only when the bucket is there and the key is not. */
 int s3_head(struct s3_conn *c, const char *key, deadline_t d,
     struct s3_stat *out, struct err *e);
@@ -110,6 +132,17 @@ int s3_get(struct s3_conn *c, const char *key, uint64_t from, uint64_t to,
     struct buf *out,
     int (*sink)(void *ctx, const void *p, size_t n, struct err *e),
     void *sink_ctx, deadline_t d, struct err *e);
+
+/*
+ * Copies an object within the bucket, with its content type, encoding and other
+ * metadata; what was at to_key is replaced. NOT_FOUND: there is no from_key.
+ * INVALID: both are one key, or the object is over the 5 GiB that S3 copies at
+ * once. Answers 200 with an <Error> are read as the errors they are. Retried
+ * like an unconditional put. *out, unless it is NULL, gets what stands at to_key
+ * afterwards; it costs a request of its own, as the answer tells no size.
+ */
+int s3_copy(struct s3_conn *c, const char *from_key, const char *to_key,
+    deadline_t d, struct s3_stat *out, struct err *e);
 
 #define S3_DELETE_MAX 1000
 enum s3_deleted {
@@ -198,13 +231,16 @@ int s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e);
  * Authorisation of one PUT for somebody else: the URL and the header lines that
  * must be sent with exactly size bytes whose SHA-256 is given. The signature
  * covers host, date, x-amz-content-sha256, content-length, content-type,
- * content-encoding and, if asked for, if-none-match. Host and Content-Length
- * are not among the lines, since every HTTP client sends them itself. No
- * network.
+ * content-encoding, the session token and, if asked for, if-none-match. Host and
+ * Content-Length are not among the lines, since every HTTP client sends them
+ * itself. No network.
  *
  * S3 accepts a signed request for 15 minutes after its date; for a shorter
- * lifetime the date lies in the past by the difference.
+ * lifetime the date lies in the past by the difference. Nothing is promised
+ * beyond the end of the credentials: the lifetime is cut there, and when they
+ * live less than S3_GRANT_MIN_S (and than was asked for), it is UNAVAILABLE.
  */
+#define S3_GRANT_MIN_S          30
 #define S3_AUTHORIZE_LIFETIME_S 900
 struct s3_authorize {
 	const char *key;
@@ -215,13 +251,15 @@ struct s3_authorize {
 	const char *upload_id; /* of a multipart upload, or NULL */
 	uint32_t part;
 	int64_t lifetime_s; /* 0: the longest, S3_AUTHORIZE_LIFETIME_S */
+	int64_t *granted_s; /* gets what became of it; or NULL */
 };
 #define S3_AUTHORIZE_HEADERS_MAX 10
 int s3_authorize_put(struct s3 *s, const struct s3_authorize *p,
     struct arena *a, const char **url,
     const char *headers[S3_AUTHORIZE_HEADERS_MAX], size_t *nheaders,
     struct err *e);
-/* A presigned GET (or HEAD) for expires_s seconds; S3 allows a week. */
+/* A presigned GET (or HEAD) for expires_s seconds; S3 allows a week. Cut to the
+ * life of the credentials in the same way: X-Amz-Expires tells. */
 #define S3_PRESIGN_MAX_S 604800
 int s3_presign_get(struct s3 *s, const char *method, const char *key,
     int64_t expires_s, struct arena *a, const char **url, struct err *e);

@@ -86,25 +86,91 @@ int s3_unescape(char *s, struct err *e);
 /* "2009-10-12T17:50:30.000Z" */
 int s3_time_parse(const char *s, int64_t *wall_s, struct err *e);
 
+#define S3_REGION_MAX     63
+#define S3_REGION_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
+
 struct s3_fault { /* an <Error> */
 	char code[64];
 	char message[256];
+	char region[S3_REGION_MAX + 1]; /* "" when it tells none */
 };
-/* 0 when xml is an <Error> with a <Code>. */
+/* 0 when xml is an <Error> with a <Code>, also within an <ErrorResponse>, as
+ * AWS's other services put it. */
 int s3_fault_parse(const struct buf *xml, struct s3_fault *out);
+
+/* ---- s3_place.c ---- */
+
+/*
+ * Where the bucket is. When no region is given, one is guessed from the
+ * endpoint, and the first server that names another one is believed; once, since
+ * it will not move again. A place that was in use stays as it is.
+ */
+struct s3_place {
+	char *base; /* "https://host:port", with the bucket when it is there */
+	char *host; /* base without the scheme */
+	char *region;
+};
+
+struct s3_places {
+	int tls, dns, given_region;
+	char *name, port[8]; /* of the endpoint */
+	char *bucket;
+	char *root; /* "/bucket" or "" */
+	struct s3_place first, found;
+	pthread_mutex_t lock; /* for whoever finds */
+	const struct s3_place *_Atomic now;
+};
+
+int s3_place_init(
+    struct s3_places *out, const struct s3_options *o, struct err *e);
+void s3_place_done(struct s3_places *s);
+/* A server that was asked at the place "used" says that the bucket is in
+ * region. 1 when it is worth to ask again, at the place that is now. */
+int s3_place_learn(
+    struct s3_places *s, const struct s3_place *used, const char *region);
+
+/* ---- s3_keys.c ---- */
+
+/* One set of credentials. It does not change; who holds it may use it. */
+/* Bytes of a session token: its header goes through messages, where a line has
+ * DESC_STRS_LEN. AWS's have one or two thousand. */
+#define S3_KEYS_TOKEN_MAX 4000
+
+struct s3_keys {
+	_Atomic unsigned holders;
+	struct secret access_key, secret_key, session_token;
+	int64_t expires_s; /* wall clock; INT64_MAX: nobody said when */
+	/* Of struct s3_cred, under its lock: S3 refused them, and until then
+	 * they are not doubted again. */
+	deadline_t doubted;
+};
+
+/* Copies into locked memory. session_token may be NULL or empty. */
+int s3_keys_new(const struct secret *access_key,
+    const struct secret *secret_key, const struct secret *session_token,
+    int64_t expires_s, struct s3_keys **out, struct err *e);
+struct s3_keys *s3_keys_hold(struct s3_keys *k);
+void s3_keys_drop(struct s3_keys *k); /* takes NULL */
+/* How many seconds are left; INT64_MAX when nobody said. */
+int64_t s3_keys_life_s(const struct s3_keys *k);
+struct sigv4_credentials s3_keys_sigv4(const struct s3_keys *k);
+/* Is the secret, or its beginning, in a text that somebody else wrote? */
+int s3_keys_tells(const char *text, const struct secret *s);
+/* Those that are valid now; waits for them until d. To be dropped. */
+int s3_keys_get(
+    struct s3 *s, deadline_t d, struct s3_keys **out, struct err *e);
 
 /* ---- s3.c ---- */
 
 struct s3 {
-	char *base; /* "https://host:port", with the bucket when it is there */
-	char *host; /* base without the scheme */
-	char *root; /* "/bucket" or "" */
-	char *bucket, *region, *ca_file;
+	struct s3_places where;
+	char *ca_file;
 	int64_t stall_ms;
 	void (*tried)(
 	    void *ctx, enum s3_op op, enum err_kind result, int64_t us);
 	void *ctx;
-	struct secret access_key, secret_key, session_token;
+	struct s3_keys *keys; /* NULL with cred */
+	struct s3_cred *cred;
 	struct s3_rate rate;
 	_Atomic int64_t seen_ms; /* when the bucket was last known to exist */
 	_Atomic uint64_t requests, errors, throttled, retries, bytes_out,
@@ -171,12 +237,13 @@ int s3_code_throttles(const char *code);
 /* An opaque tag without its quotes. */
 void s3_etag_trim(char out[256], const char *etag);
 
-struct sigv4_credentials s3_credentials(const struct s3 *s);
-/* Fills what all requests have in common. path (in the arena) is decoded. */
-int s3_sigv4(const struct s3 *s, const char *method, const char *key,
-    struct arena *a, struct sigv4_request *out, struct err *e);
-/* The URL in the arena, without the query. */
-int s3_url(
-    const struct s3 *s, const char *path, struct buf *out, struct err *e);
+/* Fills what all requests to a place have in common. path (in the arena) is
+ * decoded. */
+int s3_sigv4(const struct s3 *s, const struct s3_place *where,
+    const char *method, const char *key, struct arena *a,
+    struct sigv4_request *out, struct err *e);
+/* Appends the URL, without the query. */
+int s3_url(const struct s3_place *where, const char *path, struct buf *out,
+    struct err *e);
 
 #endif

@@ -9,9 +9,6 @@
 #include "../core/err.h"
 #include "../core/map.h"
 #include "../core/num.h"
-#include "sigv4.h"
-
-#define URL_MAX ((size_t)32 << 10)
 
 /* A bucket that was there so lately still is: saves a question per 404. */
 #define SEEN_MS 10000
@@ -28,7 +25,7 @@ s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e)
 		return 0;
 	if (inner.kind == ERR_NOT_FOUND)
 		err_set(&inner, ERR_NOT_FOUND, "bucket %s does not exist",
-		    c->s3->bucket);
+		    c->s3->where.bucket);
 	if (e != NULL)
 		*e = inner;
 	return -1;
@@ -100,6 +97,33 @@ s3_put(struct s3_conn *c, const struct s3_put *p, deadline_t d, struct err *e)
 	if (p->if_none_match && reply.unsure && is_taken(c, p, d))
 		return err_set(
 		    e, ERR_CONFLICT, "PUT %s: exists already", p->key);
+	return -1;
+}
+
+int
+s3_create_check(
+    struct s3_conn *c, const struct s3_put *there, deadline_t d, struct err *e)
+{
+	struct s3_put p = *there;
+	struct err inner = ERR_INIT;
+
+	p.if_none_match = 1;
+	if (s3_put(c, &p, d, &inner) == 0)
+		err_set(&inner, ERR_INVALID,
+		    "the server overwrites %s, though it is asked not to by "
+		    "If-None-Match",
+		    p.key);
+	else if (inner.kind == ERR_CONFLICT)
+		return 0;
+	else if (inner.kind == ERR_INVALID)
+		err_prefix(
+		    &inner, "the server does not take If-None-Match on a PUT");
+	if (inner.kind == ERR_INVALID)
+		err_hint(&inner,
+		    "NARs must never be overwritten: use a server that has "
+		    "conditional writes");
+	if (e != NULL)
+		*e = inner;
 	return -1;
 }
 
@@ -554,132 +578,4 @@ s3_list(struct s3_conn *c, const char *prefix, const char *token, size_t max,
 		return err_set(e, ERR_UNAVAILABLE, "list: the same page again");
 	*out = (struct s3_list){ l.items, l.n, l.more ? l.token : NULL };
 	return 0;
-}
-
-/* ---- for others ---- */
-
-int
-s3_authorize_put(struct s3 *s, const struct s3_authorize *p, struct arena *a,
-    const char **url, const char *headers[S3_AUTHORIZE_HEADERS_MAX],
-    size_t *nheaders, struct err *e)
-{
-	char hex[2 * SHA256_LEN + 1], length[24], part[16];
-	const char *query[2][2] = { { "partNumber", part },
-		{ "uploadId", p->upload_id } };
-	const char *extra[4][2] = { { "content-length", length } };
-	struct sigv4_credentials keys = s3_credentials(s);
-	struct sigv4_request q;
-	struct sigv4_headers signed_lines;
-	const char *lines[S3_AUTHORIZE_HEADERS_MAX], *where;
-	size_t n = 0;
-	struct buf b;
-	int rc = -1;
-
-	buf_init(&b, URL_MAX);
-	if (s3_sigv4(s, "PUT", p->key, a, &q, e) != 0)
-		goto out;
-	hex_fmt(hex, p->sha256, SHA256_LEN);
-	snprintf(length, sizeof length, "%llu", (unsigned long long)p->size);
-	snprintf(part, sizeof part, "%u", (unsigned)p->part);
-	if (p->lifetime_s > 0 && p->lifetime_s < S3_AUTHORIZE_LIFETIME_S)
-		q.wall_s -= S3_AUTHORIZE_LIFETIME_S - p->lifetime_s;
-	q.payload_sha256 = hex;
-	q.headers = extra;
-	q.nheaders = 1;
-	if (p->content_type != NULL) {
-		extra[q.nheaders][0] = "content-type";
-		extra[q.nheaders++][1] = p->content_type;
-	}
-	if (p->content_encoding != NULL) {
-		extra[q.nheaders][0] = "content-encoding";
-		extra[q.nheaders++][1] = p->content_encoding;
-	}
-	if (p->if_none_match) {
-		extra[q.nheaders][0] = "if-none-match";
-		extra[q.nheaders++][1] = "*";
-	}
-	if (p->upload_id != NULL) {
-		q.query = query;
-		q.nquery = 2;
-	}
-	if (sigv4_sign(&keys, &q, a, &signed_lines, e) != 0 ||
-	    s3_url(s, q.path, &b, e) != 0 ||
-	    (q.nquery > 0 &&
-	        (buf_putc(&b, '?', e) != 0 || sigv4_query(&q, &b, e) != 0)))
-		goto out;
-	for (size_t i = 0; i < signed_lines.n; i++)
-		lines[n++] = signed_lines.lines[i];
-	/* The length is the sender's to say. */
-	for (size_t i = 1; i < q.nheaders; i++)
-		lines[n++] =
-		    arena_printf(a, "%s: %s", extra[i][0], extra[i][1]);
-	where = arena_str(a, buf_str(&b));
-	if (where == NULL || (q.nheaders > 1 && lines[n - 1] == NULL)) {
-		arena_full(a, e);
-		goto out;
-	}
-	memcpy(headers, lines, n * sizeof *lines);
-	*nheaders = n;
-	*url = where;
-	rc = 0;
-out:
-	buf_done(&b);
-	return rc;
-}
-
-static int
-presign(struct s3 *s, const char *method, const char *key,
-    const char *const (*query)[2], size_t nquery, int64_t expires_s,
-    struct arena *a, const char **url, struct err *e)
-{
-	struct sigv4_credentials keys = s3_credentials(s);
-	struct sigv4_request q;
-	const char *where;
-	struct buf b;
-	int rc = -1;
-
-	buf_init(&b, URL_MAX);
-	if (expires_s < 1 || expires_s > S3_PRESIGN_MAX_S) {
-		err_set(e, ERR_INVALID, "presign for %lld seconds",
-		    (long long)expires_s);
-		goto out;
-	}
-	if (s3_sigv4(s, method, key, a, &q, e) != 0)
-		goto out;
-	q.query = query;
-	q.nquery = nquery;
-	q.payload_sha256 = "UNSIGNED-PAYLOAD";
-	if (s3_url(s, q.path, &b, e) != 0 || buf_putc(&b, '?', e) != 0 ||
-	    sigv4_presign(&keys, &q, expires_s, &b, e) != 0)
-		goto out;
-	if ((where = arena_str(a, buf_str(&b))) == NULL) {
-		arena_full(a, e);
-		goto out;
-	}
-	*url = where;
-	rc = 0;
-out:
-	buf_done(&b);
-	return rc;
-}
-
-int
-s3_presign_get(struct s3 *s, const char *method, const char *key,
-    int64_t expires_s, struct arena *a, const char **url, struct err *e)
-{
-	return presign(s, method, key, NULL, 0, expires_s, a, url, e);
-}
-
-int
-s3_presign_put(struct s3 *s, const char *key, const char *upload_id,
-    uint32_t part, int64_t expires_s, struct arena *a, const char **url,
-    struct err *e)
-{
-	char number[12];
-	const char *const query[][2] = { { "partNumber", number },
-		{ "uploadId", upload_id } };
-
-	snprintf(number, sizeof number, "%u", (unsigned)part);
-	return presign(s, "PUT", key, query, upload_id != NULL ? 2 : 0,
-	    expires_s, a, url, e);
 }

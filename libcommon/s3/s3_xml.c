@@ -111,7 +111,9 @@ s3_xml_parse(
 		text++, len--;
 	if ((r.parser = XML_ParserCreate(NULL)) == NULL)
 		err_die("out of memory for XML");
+	/* All at once: an answer with keys must leave no copies behind. */
 	buf_init(&r.text, S3_XML_TEXT_MAX);
+	(void)buf_reserve(&r.text, S3_XML_TEXT_MAX, NULL);
 	XML_SetUserData(r.parser, &r);
 	XML_SetElementHandler(r.parser, on_start, on_end);
 	XML_SetCharacterDataHandler(r.parser, on_text);
@@ -125,6 +127,7 @@ s3_xml_parse(
 			    XML_ErrorString(XML_GetErrorCode(r.parser)));
 	}
 	XML_ParserFree(r.parser);
+	explicit_bzero(r.text.data, r.text.cap);
 	buf_done(&r.text);
 	return rc;
 }
@@ -207,6 +210,8 @@ fault_leaf(void *ctx, const char *parent, const char *name, const char *text,
 		snprintf(f->code, sizeof f->code, "%s", text);
 	else if (strcmp(name, "Message") == 0)
 		snprintf(f->message, sizeof f->message, "%s", text);
+	else if (strcmp(name, "Region") == 0)
+		snprintf(f->region, sizeof f->region, "%s", text);
 	return 0;
 }
 
@@ -214,9 +219,13 @@ int
 s3_fault_parse(const struct buf *xml, struct s3_fault *out)
 {
 	static const struct s3_xml x = { "Error", fault_leaf, NULL };
-	struct s3_fault f = { "", "" };
+	static const struct s3_xml wrapped = { "ErrorResponse", fault_leaf,
+		NULL };
+	struct s3_fault f = { "" };
 
-	if (s3_xml_parse(xml, &x, &f, NULL) != 0 || f.code[0] == '\0')
+	if ((s3_xml_parse(xml, &x, &f, NULL) != 0 &&
+	        s3_xml_parse(xml, &wrapped, &f, NULL) != 0) ||
+	    f.code[0] == '\0')
 		return -1;
 	*out = f;
 	return 0;

@@ -2,7 +2,8 @@
  * Against a real S3 server:
  *
  *	NIKS3_TEST_S3_ENDPOINT, NIKS3_TEST_S3_ACCESS_KEY,
- *	NIKS3_TEST_S3_SECRET_KEY
+ *	NIKS3_TEST_S3_SECRET_KEY, NIKS3_TEST_S3_SESSION_TOKEN; with
+ *	NIKS3_TEST_S3_DNS the bucket stands in the name of the host
  *
  * A bucket of its own is made and removed. Without the variables nothing runs.
  */
@@ -32,6 +33,7 @@
 #define MIB   ((size_t)1 << 20)
 
 static const char *endpoint, *access_key, *secret_key;
+static const char *session_token; /* or NULL */
 static char bucket[64];
 static struct s3 *s3;
 static struct s3_conn *conn;
@@ -46,18 +48,26 @@ soon(void)
 static int
 open_s3(const char *name, const char *secret, struct s3 **out, struct err *e)
 {
-	struct secret a = { NULL, 0 }, b = { NULL, 0 };
+	struct secret a = { NULL, 0 }, b = { NULL, 0 }, t = { NULL, 0 };
 	int rc;
 
 	assert_int_equal(secret_set(&a, access_key, strlen(access_key), e), 0);
 	assert_int_equal(secret_set(&b, secret, strlen(secret), e), 0);
-	rc = s3_new(&(struct s3_options){ .endpoint = endpoint,
-	                .bucket = name,
-	                .access_key = &a,
-	                .secret_key = &b },
+	if (session_token != NULL)
+		assert_int_equal(
+		    secret_set(&t, session_token, strlen(session_token), e), 0);
+	rc = s3_new(
+	    &(struct s3_options){ .endpoint = endpoint,
+	        .bucket = name,
+	        .lookup = getenv("NIKS3_TEST_S3_DNS") != NULL ? S3_LOOKUP_DNS
+	                                                      : S3_LOOKUP_PATH,
+	        .access_key = &a,
+	        .secret_key = &b,
+	        .session_token = &t },
 	    out, e);
 	secret_done(&a);
 	secret_done(&b);
+	secret_done(&t);
 	return rc;
 }
 
@@ -66,7 +76,8 @@ static int
 raw(const char *method, const char *path, int64_t wall_s)
 {
 	const char *host = strstr(endpoint, "//");
-	struct sigv4_credentials keys = { access_key, secret_key, NULL };
+	struct sigv4_credentials keys = { access_key, secret_key,
+		session_token };
 	struct sigv4_request q = { .method = method,
 		.path = path,
 		.payload_sha256 = EMPTY,
@@ -753,6 +764,62 @@ presigns(void **state)
 	http_client_free(http);
 }
 
+static void
+check_type(const char *key, const char *type, const char *encoding)
+{
+	struct http_client *http = http_client_new(
+	    &(struct http_client_options){ .user_agent = "test" });
+	struct http_answer answer;
+	const char *url;
+
+	ok(s3_presign_get(s3, "HEAD", key, 60, arena, &url, e));
+	ok(http_call(http,
+	    &(struct http_call){
+	        .method = "HEAD", .url = url, .deadline = soon() },
+	    &answer, e));
+	assert_int_equal(answer.status, 200);
+	assert_string_equal(answer.content_type, type);
+	assert_string_equal(answer.content_encoding, encoding);
+	http_client_free(http);
+}
+
+static void
+copies(void **state)
+{
+	static const char from[] = "copy/a:b!c+d e?%2F.narinfo";
+	char *big = calloc(1, 9 * MIB);
+	struct s3_stat st = { 0 };
+
+	(void)state;
+	ok(s3_put(conn,
+	    &(struct s3_put){ .key = from,
+	        .data = "hello world",
+	        .len = 11,
+	        .content_type = "text/x-nix-narinfo",
+	        .content_encoding = "zstd" },
+	    soon(), e));
+	ok(put_text("copy/to", "what was there", e));
+	ok(s3_copy(conn, from, "copy/to", soon(), &st, e));
+	assert_int_equal(st.size, 11);
+	assert_string_equal(st.etag, "5eb63bbbe01eeed093cb22bb8f5acdc3");
+	check_content("copy/to", "hello world", 11);
+	check_content(from, "hello world", 11);
+	check_type("copy/to", "text/x-nix-narinfo", "zstd");
+	/* Again, and of one that takes the server some time. */
+	ok(s3_copy(conn, from, "copy/to", soon(), NULL, e));
+	memset(big, 'x', 9 * MIB);
+	ok(s3_put(conn,
+	    &(struct s3_put){ .key = "copy/big", .data = big, .len = 9 * MIB },
+	    soon(), e));
+	ok(s3_copy(conn, "copy/big", "copy/big2", soon(), &st, e));
+	assert_int_equal(st.size, 9 * MIB);
+	check_content("copy/big2", big, 9 * MIB);
+	fails(ERR_NOT_FOUND,
+	    s3_copy(conn, "copy/absent", "copy/to", soon(), NULL, e));
+	check_content("copy/to", "hello world", 11);
+	free(big);
+}
+
 int
 main(void)
 {
@@ -771,11 +838,13 @@ main(void)
 		cmocka_unit_test(authorises_exactly_these_bytes),
 		cmocka_unit_test(old_signatures_are_refused),
 		cmocka_unit_test(presigns),
+		cmocka_unit_test(copies),
 	};
 
 	endpoint = getenv("NIKS3_TEST_S3_ENDPOINT");
 	access_key = getenv("NIKS3_TEST_S3_ACCESS_KEY");
 	secret_key = getenv("NIKS3_TEST_S3_SECRET_KEY");
+	session_token = getenv("NIKS3_TEST_S3_SESSION_TOKEN");
 	if (endpoint == NULL || access_key == NULL || secret_key == NULL) {
 		printf("1..0 # SKIP no NIKS3_TEST_S3_* in the environment\n");
 		return 0;

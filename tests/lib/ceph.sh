@@ -67,6 +67,9 @@ ceph_conf() {
 
 	[client]
 	rgw frontends = beast endpoint=127.0.0.1:$3
+	rgw dns name = s3.localhost
+	rgw sts key = abcdefghijklmnop
+	rgw s3 auth use sts = true
 	rgw enable usage log = false
 	rgw enable ops log = false
 	rgw thread pool size = 64

@@ -4,7 +4,7 @@
 # Before it come PostgreSQL in $POSTGRES_DIR, the S3 server by s3_use, and the
 # programs in $BUILD. Options of a daemon that a test wants are set in
 # STACK_SERVER, STACK_UPLOADER, STACK_SIGNER and STACK_GC, and the lease of its
-# uploads in STACK_LEASE.
+# uploads in STACK_LEASE. With STACK_IAM the uploader is given no keys.
 
 # stack_make DIR NAME: makes what is not there yet; NAME is that of the database
 # and of the bucket.
@@ -71,11 +71,12 @@ stack_run() {
 		set -- --s3-endpoint "${S3_ENDPOINT#*://}" \
 		    --s3-use-ssl="$ssl" --s3-bucket "$STACK_NAME" \
 		    --s3-region "$S3_REGION" \
-		    --s3-access-key-path "${S3_CONFIG%/*}/s3-access-key" \
-		    --s3-secret-key-path "${S3_CONFIG%/*}/s3-secret-key" \
 		    --connect "ipc://$run/upload.sock" \
 		    --connect "ipc://$run/gc-upload.sock" \
-		    --store-dir "$STACK_STORE" ${STACK_UPLOADER-} ;;
+		    --store-dir "$STACK_STORE" ${STACK_UPLOADER-}
+		[ -n "${STACK_IAM-}" ] || set -- "$@" \
+		    --s3-access-key-path "${S3_CONFIG%/*}/s3-access-key" \
+		    --s3-secret-key-path "${S3_CONFIG%/*}/s3-secret-key" ;;
 	gc)
 		set -- --db "$db user=niks3_gc" --listen "ipc://$run/gc.sock" \
 		    --upload-socket "ipc://$run/gc-upload.sock" ${STACK_GC-} ;;

@@ -1,6 +1,7 @@
 /*
  * null_s3 [HOST:PORT]: an S3 server that stores nothing and never says no, for
- * benchmarks of what stands before one. Deletes are done, objects are there,
+ * benchmarks of what stands before one. Deletes are done, objects are there
+ * (so that none can be created),
  * lists are empty; signatures are not looked at. It logs its port, and when it
  * is stopped how many requests came and how many keys they deleted.
  */
@@ -52,6 +53,9 @@ handle_change(
 	(void)worker;
 	if (strcmp(q->method, "DELETE") == 0)
 		r->status = 204;
+	/* Objects are there. */
+	if (http_req_header(q, "if-none-match") != NULL)
+		r->status = 412;
 	return answer(r, "", e);
 }
 

@@ -39,6 +39,33 @@ struct fake_s3 {
 	size_t nconnections;
 };
 
+void
+fake_cert_make(struct fake_cert *c)
+{
+	char cmd[512];
+
+	strcpy(c->dir, "/tmp/fake-s3-XXXXXX");
+	if (mkdtemp(c->dir) == NULL)
+		err_die("fake S3: no directory");
+	snprintf(c->cert, sizeof c->cert, "%s/cert.pem", c->dir);
+	snprintf(c->key, sizeof c->key, "%s/key.pem", c->dir);
+	snprintf(cmd, sizeof cmd,
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+	    "-nodes -days 2 -subj /CN=test -addext "
+	    "subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null",
+	    c->key, c->cert);
+	if (system(cmd) != 0)
+		err_die("fake S3: no certificate");
+}
+
+void
+fake_cert_drop(struct fake_cert *c)
+{
+	unlink(c->cert);
+	unlink(c->key);
+	rmdir(c->dir);
+}
+
 static ssize_t
 get(struct connection *c, void *p, size_t n)
 {

@@ -32,6 +32,14 @@ struct fake_request {
 
 struct fake_s3;
 
+/* PEM files of a certificate for 127.0.0.1 that nobody signed, in a directory of
+ * their own, which fake_cert_drop removes. */
+struct fake_cert {
+	char dir[32], cert[64], key[64];
+};
+void fake_cert_make(struct fake_cert *c);
+void fake_cert_drop(struct fake_cert *c);
+
 /* script is not copied. With cert and key (PEM files) it speaks TLS. */
 struct fake_s3 *fake_s3_new(const struct fake_answer *script, size_t n,
     const char *cert, const char *key);

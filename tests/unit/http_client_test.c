@@ -76,7 +76,8 @@ reads_an_answer(void **state)
 		{ 200, "hello",
 		    "ETag: \"abc\"\r\nContent-Type: text/plain\r\n"
 		    "content-encoding: zstd\r\nRetry-After: 7\r\n"
-		    "Last-Modified: today \r\nX-Amz-Request-Id: 17\r\n" },
+		    "Last-Modified: today \r\nX-Amz-Request-Id: 17\r\n"
+		    "x-amz-bucket-region: eu-west-1\r\n" },
 		{ 404, "gone" },
 	};
 	struct scene s;
@@ -91,6 +92,7 @@ reads_an_answer(void **state)
 	assert_string_equal(s.answer.content_encoding, "zstd");
 	assert_string_equal(s.answer.last_modified, "today");
 	assert_string_equal(s.answer.request_id, "17");
+	assert_string_equal(s.answer.bucket_region, "eu-west-1");
 	assert_int_equal(s.answer.retry_after_ms, 7000);
 	assert_int_equal(s.answer.content_length, 5);
 	assert_true(s.answer.sent);
@@ -435,6 +437,43 @@ trusts_only_its_ca(void **state)
 	end(&s);
 }
 
+static void
+knows_when_to_take_a_proxy(void **state)
+{
+	static const struct fake_answer script[] = { { 200 }, { 200 } };
+	struct http_client *direct = http_client_new(
+	    &(struct http_client_options){ .user_agent = "t", .direct = 1 });
+	struct scene s;
+	char url[128];
+
+	(void)state;
+	begin(&s, script, 2);
+	snprintf(url, sizeof url, "http://127.0.0.1:%u", fake_s3_port(s.fake));
+	setenv("http_proxy", url, 1);
+	unsetenv("no_proxy");
+	unsetenv("NO_PROXY");
+	assert_int_equal(
+	    call(&s, (struct http_call){ .url = "http://far.invalid/x" }), 0);
+	assert_true(
+	    fake_s3_has(s.fake, 0, "GET http://far.invalid/x HTTP/1.1"));
+	/* Not for what is on this machine, */
+	snprintf(
+	    url, sizeof url, "http://a.LOCALHOST:%u/x", fake_s3_port(s.fake));
+	assert_int_equal(call(&s, (struct http_call){ .url = url }), 0);
+	assert_true(fake_s3_has(s.fake, 1, "GET /x HTTP/1.1"));
+	/* and never if told so. */
+	assert_int_equal(http_call(direct,
+	                     &(struct http_call){ .method = "GET",
+	                         .url = "http://far.invalid/x",
+	                         .deadline = deadline_in(5000) },
+	                     &s.answer, &s.e),
+	    -1);
+	assert_int_equal(fake_s3_count(s.fake), 2);
+	unsetenv("http_proxy");
+	http_client_free(direct);
+	end(&s);
+}
+
 int
 main(void)
 {
@@ -451,6 +490,7 @@ main(void)
 		cmocka_unit_test(feeds_a_sink),
 		cmocka_unit_test(is_cancelled),
 		cmocka_unit_test(trusts_only_its_ca),
+		cmocka_unit_test(knows_when_to_take_a_proxy),
 	};
 
 	return cmocka_run_group_tests(

@@ -5,135 +5,12 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../../libcommon/codec/sha256.h"
 #include "../../libcommon/core/arena.h"
-#include "../../libcommon/core/err.h"
-#include "../../libcommon/s3/s3_internal.h"
-#include "fake_s3.h"
-
-#define ACCESS "AKIDEXAMPLE"
-#define SECRET "verySecretKey+/="
-#define TOKEN  "verySecretToken+/="
-#define STALL  20000 /* ms; no test may come near it */
-
-#define FAULT(code)                                 \
-	"<?xml version=\"1.0\"?><Error><Code>" code \
-	"</Code><Message>m</Message></Error>"
-
-/* ---- a server that plays a script, and a connection to it ---- */
-
-static struct fake_s3 *fake;
-static struct s3 *s3;
-static struct s3_conn *conn;
-static struct arena *arena;
-static struct err e;
-
-static struct s3_options
-options(const char *endpoint)
-{
-	static struct secret a, b;
-
-	assert_int_equal(secret_set(&a, ACCESS, strlen(ACCESS), NULL), 0);
-	assert_int_equal(secret_set(&b, SECRET, strlen(SECRET), NULL), 0);
-	return (struct s3_options){ .endpoint = endpoint,
-		.bucket = "bucket",
-		.access_key = &a,
-		.secret_key = &b,
-		.stall_ms = STALL };
-}
-
-static void
-open_with(const struct s3_options *o)
-{
-	err_clear(&e);
-	if (s3_new(o, &s3, &e) != 0)
-		fail_msg("%s", e.msg);
-	conn = s3_conn_new(s3);
-	arena = arena_new(1 << 24);
-}
-
-static void
-begin_n(const struct fake_answer *script, size_t n)
-{
-	char endpoint[64];
-	struct s3_options o;
-
-	fake = fake_s3_new(script, n, NULL, NULL);
-	snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u",
-	    fake_s3_port(fake));
-	o = options(endpoint);
-	open_with(&o);
-}
-
-#define begin(...)                                                   \
-	static const struct fake_answer script_[] = { __VA_ARGS__ }; \
-	(void)state;                                                 \
-	begin_n(script_, sizeof script_ / sizeof *script_)
-
-/* As if nobody had asked to slow down. */
-static void
-forget_rate(void)
-{
-	s3_rate_done(&s3->rate);
-	s3_rate_init(&s3->rate, 0);
-}
-
-/* All of the script must have been played. */
-static void
-end(size_t requests)
-{
-	assert_int_equal(fake_s3_count(fake), requests);
-	s3_conn_free(conn);
-	s3_free(s3);
-	fake_s3_free(fake);
-	arena_free(arena);
-}
-
-static deadline_t
-soon(void)
-{
-	return deadline_in(5000);
-}
-
-#define ok(call)                                                           \
-	do {                                                               \
-		if ((call) != 0)                                           \
-			fail_msg(                                          \
-			    "%s: %s: %s", #call, err_name(e.kind), e.msg); \
-	} while (0)
-
-#define fails(want, call)                                                  \
-	do {                                                               \
-		assert_int_equal((call), -1);                              \
-		if (e.kind != (want))                                      \
-			fail_msg(                                          \
-			    "%s: %s: %s", #call, err_name(e.kind), e.msg); \
-		assert_null(strstr(e.msg, "verySecret"));                  \
-		assert_null(strstr(e.hint, "verySecret"));                 \
-	} while (0)
-
-static int
-put(const char *key, int once, deadline_t d)
-{
-	return s3_put(conn,
-	    &(struct s3_put){
-	        .key = key, .data = "hello", .len = 5, .if_none_match = once },
-	    d, &e);
-}
-
-static struct s3_counts
-counts(void)
-{
-	struct s3_counts n;
-
-	s3_counts(s3, &n);
-	return n;
-}
+#include "fake_bucket.h"
 
 /* ---- options and addresses ---- */
 
@@ -185,9 +62,7 @@ finds_the_address(void **state)
 		ok(s3_presign_get(s3, "GET", "k", 60, arena, &url, &e));
 		if (strncmp(url, cases[i].url, strlen(cases[i].url)) != 0)
 			fail_msg("%s: %s", cases[i].endpoint, url);
-		s3_conn_free(conn);
-		s3_free(s3);
-		arena_free(arena);
+		close_it();
 	}
 }
 
@@ -218,9 +93,7 @@ finds_the_region(void **state)
 		snprintf(want, sizeof want, "%%2F%s%%2Fs3%%2F", cases[i].want);
 		if (strstr(url, want) == NULL)
 			fail_msg("%s: %s", cases[i].endpoint, url);
-		s3_conn_free(conn);
-		s3_free(s3);
-		arena_free(arena);
+		close_it();
 	}
 }
 
@@ -297,36 +170,24 @@ static void
 trusts_no_strange_certificate(void **state)
 {
 	static const struct fake_answer script[] = { { 200 } };
-	char dir[] = "/tmp/s3-test-XXXXXX", cert[64], key[64], cmd[512];
+	struct fake_cert made;
 	char endpoint[64];
 	struct s3_options o;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(cert, sizeof cert, "%s/cert.pem", dir);
-	snprintf(key, sizeof key, "%s/key.pem", dir);
-	snprintf(cmd, sizeof cmd,
-	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-	    "-nodes -days 2 -subj /CN=test -addext "
-	    "subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null",
-	    key, cert);
-	assert_int_equal(system(cmd), 0);
-	fake = fake_s3_new(script, 1, cert, key);
+	fake_cert_make(&made);
+	fake = fake_s3_new(script, 1, made.cert, made.key);
 	snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", fake_s3_port(fake));
 	o = options(endpoint);
 	o.use_tls = 1;
 	open_with(&o);
 	fails(ERR_UNAUTHORIZED, put("k", 0, soon()));
 	assert_int_equal(counts().retries, 0);
-	s3_conn_free(conn);
-	s3_free(s3);
-	arena_free(arena);
-	o.ca_file = cert;
+	close_it();
+	o.ca_file = made.cert;
 	open_with(&o);
 	ok(put("k", 0, soon()));
-	unlink(cert);
-	unlink(key);
-	rmdir(dir);
+	fake_cert_drop(&made);
 	end(1);
 }
 
@@ -341,9 +202,7 @@ sends_what_it_signed(void **state)
 	char endpoint[64];
 
 	begin({ 200 });
-	s3_conn_free(conn);
-	s3_free(s3);
-	arena_free(arena);
+	close_it();
 	ok(secret_set(&token, TOKEN, strlen(TOKEN), &e));
 	snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", fake_s3_port(fake));
 	o = options(endpoint);
@@ -567,9 +426,7 @@ repeats_no_secret(void **state)
 	begin({ 400,
 	    "<Error><Code>InvalidToken</Code><Message>bad token: " TOKEN
 	    "</Message></Error>" });
-	s3_conn_free(conn);
-	s3_free(s3);
-	arena_free(arena);
+	close_it();
 	ok(secret_set(&token, TOKEN, strlen(TOKEN), &e));
 	snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", fake_s3_port(fake));
 	o = options(endpoint);

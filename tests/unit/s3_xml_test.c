@@ -252,6 +252,19 @@ reads_faults(void **state)
 	assert_int_equal(s3_fault_parse(&b, &f), 0);
 	assert_string_equal(f.code, "NoSuchKey");
 	assert_string_equal(f.message, "");
+	assert_string_equal(f.region, "");
+	buf_reset(&b);
+	assert_int_equal(
+	    buf_puts(&b,
+	        "<ErrorResponse xmlns=\"x\"><Error><Type>Sender</Type>"
+	        "<Code>C</Code><Message>m</Message><Region>r</Region></Error>"
+	        "<RequestId>1</RequestId></ErrorResponse>",
+	        NULL),
+	    0);
+	assert_int_equal(s3_fault_parse(&b, &f), 0);
+	assert_string_equal(f.code, "C");
+	assert_string_equal(f.message, "m");
+	assert_string_equal(f.region, "r");
 	buf_done(&b);
 }
 

@@ -74,6 +74,12 @@ test_set(void **state)
 	assert_string_equal(s.data, "nte");
 	assert_int_equal(secret_set(&s, NULL, 0, &e), 0);
 	assert_string_equal(s.data, "");
+	/* Room to write into. */
+	assert_int_equal(secret_zero(&s, 4, &e), 0);
+	assert_memory_equal(s.data, "\0\0\0\0", 5);
+	assert_int_equal(s.len, 4);
+	assert_int_equal(secret_zero(&s, SECRET_MAX + 1, &e), -1);
+	assert_int_equal(s.len, 4);
 	secret_done(&s);
 	assert_null(s.data);
 	assert_int_equal(s.len, 0);
