@@ -598,6 +598,7 @@ static const struct live_group *const groups[] = {
 	&answers_live,
 	&closures_live,
 	&gcruns_live,
+	&status_live,
 	&conn_live,
 	&race_live,
 	&deadlock_live,

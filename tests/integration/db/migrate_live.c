@@ -9,6 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TEXT_(n) #n
+#define TEXT(n)  TEXT_(n)
+#define NEWEST   TEXT(MIGRATE_SCHEMA_VERSION)
+
 static void
 said(void *ctx, const struct migration *m)
 {
@@ -42,12 +46,12 @@ test_schema_versions(void **state)
 	assert_int_equal(db_schema_check(server, &error), -1);
 	assert_int_equal(error.kind, ERR_VERSION);
 	assert_non_null(strstr(error.hint, "upgrade niks3"));
-	sql("DELETE FROM goose_db_version WHERE version_id > 2");
+	sql("DELETE FROM goose_db_version WHERE version_id > " NEWEST);
 	/* As an older goose undoes. */
 	sql("INSERT INTO goose_db_version (version_id, is_applied)"
-	    " VALUES (2, false)");
+	    " VALUES (" NEWEST ", false)");
 	assert_int_equal(db_schema_check(server, &error), -1);
-	assert_non_null(strstr(error.msg, "version 1, this program needs 2"));
+	assert_non_null(strstr(error.msg, "this program needs " NEWEST));
 	assert_string_equal(error.hint, "run: niks3-migrate up");
 	sql("DELETE FROM goose_db_version WHERE NOT is_applied");
 	sql("ALTER TABLE goose_db_version RENAME TO g");
@@ -60,7 +64,7 @@ static void
 test_migrations(void **state)
 {
 	char dir[] = "/tmp/db_live.XXXXXX";
-	char command[64];
+	char command[64], next[32];
 	struct migration *all;
 	int n = 0;
 	size_t count;
@@ -71,25 +75,30 @@ test_migrations(void **state)
 	    migrate_status(
 	        live_owner, "/nonexistent", live_arena, &all, &count, &e));
 	FAILS(ERR_NOT_FOUND, migrate_up(live_owner, dir, said, &n, &e));
-	write_file(dir, "0003_b.sql",
+	snprintf(next, sizeof next, "%04d_b.sql", MIGRATE_SCHEMA_VERSION + 1);
+	write_file(dir, next,
 	    "-- +goose Up\nCREATE TABLE b ();\nCREATE TABLE b2 ();\n"
 	    "-- +goose Down\nDROP TABLE b2;\nDROP TABLE b;\n");
-	/* The database has two, and this directory does not. */
+	/* The database has more, and this directory does not. */
 	FAILS(ERR_VERSION,
 	    migrate_status(live_owner, dir, live_arena, &all, &count, &e));
 	FAILS(ERR_VERSION, migrate_up(live_owner, dir, said, &n, &e));
-	write_file(dir, "0001_init.sql", "-- +goose Up\nSELECT 1;\n");
-	write_file(dir, "0002_collector.sql", "-- +goose Up\nSELECT 1;\n");
+	for (int i = 1; i <= MIGRATE_SCHEMA_VERSION; i++) {
+		snprintf(next, sizeof next, "%04d_old.sql", i);
+		write_file(dir, next, "-- +goose Up\nSELECT 1;\n");
+	}
 	write_file(dir, "README", "none of ours");
-	write_file(dir, "0004_broken.sql",
-	    "-- +goose Up\nCREATE TABLE c ();\nSELECT 1 / 0;\n");
+	snprintf(
+	    next, sizeof next, "%04d_broken.sql", MIGRATE_SCHEMA_VERSION + 2);
+	write_file(
+	    dir, next, "-- +goose Up\nCREATE TABLE c ();\nSELECT 1 / 0;\n");
 	OK(migrate_status(live_owner, dir, live_arena, &all, &count, &e));
-	assert_int_equal(count, 4);
+	assert_int_equal(count, MIGRATE_SCHEMA_VERSION + 2);
 	assert_int_equal(all[0].version, 1);
 	assert_true(all[0].applied);
 	assert_non_null(all[0].applied_at);
-	assert_true(all[1].applied);
-	assert_false(all[2].applied);
+	assert_true(all[MIGRATE_SCHEMA_VERSION - 1].applied);
+	assert_false(all[MIGRATE_SCHEMA_VERSION].applied);
 
 	/* Each is one transaction. */
 	FAILS(ERR_INTERNAL, migrate_up(live_owner, dir, said, &n, &e));
@@ -101,7 +110,8 @@ test_migrations(void **state)
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname IN ('b', 'b2', 'c')"),
 	    0);
-	write_file(dir, "00003_twice.sql", "-- +goose Up\nSELECT 1;\n");
+	snprintf(next, sizeof next, "0%04d_twice.sql", MIGRATE_SCHEMA_VERSION);
+	write_file(dir, next, "-- +goose Up\nSELECT 1;\n");
 	FAILS(ERR_INVALID, migrate_up(live_owner, dir, said, &n, &e));
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
@@ -109,7 +119,7 @@ test_migrations(void **state)
 	/* The real ones: down, and up again. */
 	live_view(0);
 	n = 0;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MIGRATE_SCHEMA_VERSION; i++)
 		OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname = 'objects'"),
@@ -117,9 +127,9 @@ test_migrations(void **state)
 	FAILS(ERR_NOT_FOUND,
 	    migrate_down(live_owner, live_migrations(), said, &n, &e));
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * MIGRATE_SCHEMA_VERSION);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * MIGRATE_SCHEMA_VERSION);
 	live_view(1);
 }
 
@@ -143,7 +153,7 @@ test_migrations_together(void **state)
 
 	(void)state;
 	live_view(0);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MIGRATE_SCHEMA_VERSION; i++)
 		OK(migrate_down(
 		    live_owner, live_migrations(), said, &n[0], &e));
 	n[0] = 0;
@@ -151,7 +161,7 @@ test_migrations_together(void **state)
 		pthread_create(&t[i], NULL, migrate, &n[i]);
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
-	assert_int_equal(n[0] + n[1] + n[2], 2);
+	assert_int_equal(n[0] + n[1] + n[2], MIGRATE_SCHEMA_VERSION);
 	live_view(1);
 }
 
@@ -187,6 +197,13 @@ check_new_data(void)
 }
 
 static void
+down_to_first(int *n)
+{
+	for (int i = 1; i < MIGRATE_SCHEMA_VERSION; i++)
+		OK(migrate_down(live_owner, live_migrations(), said, n, &e));
+}
+
+static void
 test_data(void **state)
 {
 	struct commit c;
@@ -195,13 +212,13 @@ test_data(void **state)
 
 	(void)state;
 	live_view(0);
-	OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
+	down_to_first(&n);
 	sql(old_data_sql);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
 	check_new_data();
-	OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
+	down_to_first(&n);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 4 * (MIGRATE_SCHEMA_VERSION - 1));
 	live_view(1);
 	check_new_data();
 	check_rules();
