@@ -13,6 +13,7 @@
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
+#include "read.h"
 #include "server.h"
 
 #define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
@@ -28,6 +29,10 @@ struct config {
 	int64_t lease, lifetime;
 	uint64_t workers, connections;
 	const char *tls_cert, *tls_key;
+	int read_proxy;
+	uint64_t narinfo_cache, max_nar_size;
+	int64_t narinfo_ttl;
+	const char *s3_ca_cert;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -72,6 +77,20 @@ static const struct opt options[] = {
 	    "serve HTTPS with this certificate", 0, 0 },
 	{ "tls-key", "NIKS3_TLS_KEY", OPT_PATH, O(tls_key), 0, NULL, "FILE",
 	    "and this key", 0, 0 },
+	{ "enable-read-proxy", "NIKS3_ENABLE_READ_PROXY", OPT_BOOL,
+	    O(read_proxy), 0, "false", "BOOL", "serve the cache to readers", 0,
+	    0 },
+	{ "narinfo-cache-size", "NIKS3_NARINFO_CACHE_SIZE", OPT_SIZE,
+	    O(narinfo_cache), 0, "32M", "SIZE",
+	    "narinfos that the read proxy keeps in memory", 0, 1ULL << 40 },
+	{ "narinfo-cache-ttl", "NIKS3_NARINFO_CACHE_TTL", OPT_DURATION,
+	    O(narinfo_ttl), 0, "10s", "DURATION",
+	    "and for how long it answers from there", 0, 3600 * 1000 },
+	{ "s3-ca-cert", "NIKS3_S3_CA_CERT", OPT_PATH, O(s3_ca_cert), 0, NULL,
+	    "FILE", "of the read proxy: trust these authorities for S3", 0, 0 },
+	{ "max-nar-size", "NIKS3_MAX_NAR_SIZE", OPT_SIZE, O(max_nar_size), 0,
+	    "0", "SIZE", "the largest NAR to be pushed; 0: no limit", 0,
+	    INT64_MAX },
 	{ NULL },
 };
 
@@ -243,14 +262,24 @@ main(int argc, char **argv)
 	s.cache_url = c.cache_url;
 	s.lease_us = c.lease;
 	s.auth_us = c.lifetime;
+	s.read_proxy = c.read_proxy;
+	s.max_nar_size = c.max_nar_size;
 	if (load_token(&c, s.token_sha256, &e) == 0 &&
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    db_pool_new(c.db.data, program.name, c.workers, &s.pool, &e) == 0 &&
-	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0)
+	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0) {
+		s.reads = reads_new(&(struct reads_options){
+		    .uploader = s.uploader,
+		    .ca_file = c.s3_ca_cert,
+		    .narinfo_max = c.narinfo_cache,
+		    .narinfo_ttl_ms = c.narinfo_ttl / 1000,
+		});
 		serve(&s, &c, &e);
+	}
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
+	reads_free(s.reads);
 	ipc_client_free(s.uploader);
 	ipc_client_free(s.gc);
 	ipc_client_free(s.signer);

@@ -23,6 +23,10 @@ const struct http_route routes[] = {
 	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
 	{ "GET", V2 "/ready", handle_ready, 0, SCOPE_WRITE },
 	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
+	{ "GET", "/api/cache-config", handle_cache_config, 0, SCOPE_NONE },
+	{ "GET", "/api/cache-stats", handle_cache_stats, 0, SCOPE_NONE },
+	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, SCOPE_PUBLIC },
+	{ "GET", "/{path...}", handle_read, 0, SCOPE_PUBLIC },
 	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads", handle_upload_begin, BODY_UPLOAD,
 	    SCOPE_WRITE },
@@ -66,15 +70,16 @@ auth_check(void *ctx, struct http_req *q, const struct http_route *route,
 	static const char scheme[] = "Bearer ";
 	uint8_t digest[SHA256_LEN];
 
-	if (route->scope == SCOPE_NONE)
+	if (route->scope == SCOPE_NONE || route->scope == SCOPE_PUBLIC)
 		return 0;
-	if (header == NULL || strncmp(header, scheme, sizeof scheme - 1) != 0) {
+	if (header != NULL && strncmp(header, scheme, sizeof scheme - 1) == 0) {
+		header += sizeof scheme - 1;
+		sha256(header, strlen(header), digest);
+	} else {
 		err_set(e, ERR_UNAUTHORIZED, "no bearer token");
 		return err_hint(
 		    e, "send the header Authorization: Bearer TOKEN");
 	}
-	header += sizeof scheme - 1;
-	sha256(header, strlen(header), digest);
 	if (!secret_equal(digest, s->token_sha256, sizeof digest))
 		return err_set(
 		    e, ERR_UNAUTHORIZED, "the token is not accepted");

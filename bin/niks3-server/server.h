@@ -17,6 +17,7 @@ struct db_pool;
 struct desc;
 struct gcrun_params;
 struct ipc_client;
+struct reads;
 
 struct server {
 	struct db_pool *pool;
@@ -25,6 +26,9 @@ struct server {
 	struct ipc_client *gc;
 	const char *store_dir;
 	const char *cache_url; /* or NULL */
+	struct reads *reads;
+	int read_proxy;        /* readers may come to us */
+	uint64_t max_nar_size; /* of one that is pushed; 0: no limit */
 	int64_t lease_us;
 	int64_t auth_us; /* lifetime of an authorisation */
 	uint8_t token_sha256[SHA256_LEN];
@@ -53,7 +57,10 @@ enum {
 	SCOPE_PIN = 4,    /* create and delete pins */
 	SCOPE_GC = 8,     /* start collections and look at them */
 	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
-	SCOPE_ALL = 31
+	SCOPE_ALL = 31,
+	/* Of what readers of the cache may have: everybody, unless it is said
+	 * who may read. */
+	SCOPE_PUBLIC = 32
 };
 
 extern const struct http_route routes[];
@@ -87,6 +94,17 @@ int server_start_run(struct server *s, const struct http_req *q,
  * itself when it comes back. */
 void server_wake_gc(struct server *s, struct arena *a);
 
+/* cache.c: the audience that tokens of this issuer must be for; NULL where we
+ * have nothing to do with it, or issuer is NULL. */
+const char *server_oidc_audience(const struct server *s, const char *issuer);
+/* The public keys of the signer. */
+int server_public_keys(
+    struct server *s, struct arena *a, struct desc_strs *out, struct err *e);
+
+http_handler handle_read;
+http_handler handle_narinfos;
+http_handler handle_cache_config;
+http_handler handle_cache_stats;
 http_handler handle_present;
 http_handler handle_upload_begin;
 http_handler handle_upload_abort;

@@ -14,12 +14,6 @@
 #include "../../libcommon/s3/s3.h"
 #include "fan.h"
 
-struct worker {
-	struct uploader *u;
-	struct s3_conn *conn;
-	struct zstream *z; /* made when it is first needed */
-};
-
 void *
 handlers_worker_new(void *ctx)
 {
@@ -492,6 +486,9 @@ ipc_handler *const handlers[CALL__MAX] = {
 	[CALL_object_hash] = handle_object_hash,
 	[CALL_pin_put] = handle_pin_put,
 	[CALL_pin_delete] = handle_pin_delete,
+	[CALL_get_authorize] = handle_get_authorize,
+	[CALL_page_put] = handle_page_put,
+	[CALL_narinfos_get] = handle_narinfos_get,
 	[CALL_objects_delete] = handle_objects_delete,
 	[CALL_objects_list] = handle_objects_list,
 	[CALL_mpu_list] = handle_mpu_list,
