@@ -11,13 +11,17 @@
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
+#include "../../libcommon/db/status.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
+#include "page.h"
 #include "read.h"
 #include "server.h"
 
-#define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
-#define TOKEN_MIN 36 /* characters: as the clients' documentation has it */
+#define CHORES_MS 600000 /* between two turns of what is done by the hour */
+#define RETRY_MS  10000  /* where that failed */
+#define LISTEN_FD 3      /* the first one, by sd_listen_fds(3) */
+#define TOKEN_MIN 36     /* characters: as the clients' documentation has it */
 
 struct config {
 	struct opt_common common;
@@ -208,6 +212,29 @@ worker_new(void *ctx)
 	return ctx;
 }
 
+/*
+ * The landing page in the bucket, with today's figures, and a point more of the
+ * size over time. Several servers may do it; it comes out the same. Returns when
+ * the next turn is.
+ */
+static deadline_t
+chores(struct server *s)
+{
+	struct err e = ERR_INIT;
+	struct db *db;
+	int rc = server_db(s, &db, &e);
+
+	if (rc == 0) {
+		rc = status_size_note(db, &e);
+		db_put(s->pool, db);
+	}
+	if (rc == 0 && s->cache_url != NULL)
+		rc = page_publish(s, &e);
+	if (rc != 0)
+		log_err(LOG_LEVEL_WARN, "landing page not written", &e);
+	return deadline_in(rc == 0 ? CHORES_MS : RETRY_MS);
+}
+
 static int
 serve(struct server *s, const struct config *c, struct err *e)
 {
@@ -236,8 +263,9 @@ serve(struct server *s, const struct config *c, struct err *e)
 	log_info("listening", LOG_S("address", c->http_addr),
 	    LOG_U("port", http_server_port(http)));
 	service_ready("serving");
-	while (service_wait(deadline_in(INT32_MAX), alive, s) != 0)
-		;
+	for (deadline_t next = 0; service_wait(next, alive, s) != 0;)
+		if (deadline_left(next) == 0)
+			next = chores(s);
 	service_stopping();
 	http_server_stop(http, SERVICE_DRAIN_MS);
 	http_server_free(http);
@@ -275,10 +303,12 @@ main(int argc, char **argv)
 		    .narinfo_max = c.narinfo_cache,
 		    .narinfo_ttl_ms = c.narinfo_ttl / 1000,
 		});
+		s.status = page_cache_new();
 		serve(&s, &c, &e);
 	}
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
+	page_cache_free(s.status);
 	reads_free(s.reads);
 	ipc_client_free(s.uploader);
 	ipc_client_free(s.gc);

@@ -26,6 +26,10 @@ const struct http_route routes[] = {
 	{ "GET", "/api/cache-config", handle_cache_config, 0, SCOPE_NONE },
 	{ "GET", "/api/cache-stats", handle_cache_stats, 0, SCOPE_NONE },
 	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, SCOPE_PUBLIC },
+	{ "GET", "/status", handle_status, 0, SCOPE_ADMIN,
+	    "Basic realm=\"niks3\", charset=\"UTF-8\"" },
+	{ "GET", "/", handle_root, 0, SCOPE_NONE },
+	{ "GET", "/index.html", handle_landing, 0, SCOPE_NONE },
 	{ "GET", "/{path...}", handle_read, 0, SCOPE_PUBLIC },
 	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads", handle_upload_begin, BODY_UPLOAD,
@@ -68,11 +72,16 @@ auth_check(void *ctx, struct http_req *q, const struct http_route *route,
 	struct server *s = ctx;
 	const char *header = http_req_header(q, "Authorization");
 	static const char scheme[] = "Bearer ";
+	char password[BASIC_PASSWORD_MAX + 1];
 	uint8_t digest[SHA256_LEN];
 
 	if (route->scope == SCOPE_NONE || route->scope == SCOPE_PUBLIC)
 		return 0;
-	if (header != NULL && strncmp(header, scheme, sizeof scheme - 1) == 0) {
+	if (route->challenge != NULL && basic_password(header, password) == 0) {
+		sha256(password, strlen(password), digest);
+		explicit_bzero(password, sizeof password);
+	} else if (header != NULL &&
+	    strncmp(header, scheme, sizeof scheme - 1) == 0) {
 		header += sizeof scheme - 1;
 		sha256(header, strlen(header), digest);
 	} else {

@@ -17,6 +17,7 @@ struct db_pool;
 struct desc;
 struct gcrun_params;
 struct ipc_client;
+struct page_cache;
 struct reads;
 
 struct server {
@@ -27,8 +28,9 @@ struct server {
 	const char *store_dir;
 	const char *cache_url; /* or NULL */
 	struct reads *reads;
-	int read_proxy;        /* readers may come to us */
-	uint64_t max_nar_size; /* of one that is pushed; 0: no limit */
+	int read_proxy;            /* readers may come to us */
+	uint64_t max_nar_size;     /* of one that is pushed; 0: no limit */
+	struct page_cache *status; /* the operators' page, for a moment */
 	int64_t lease_us;
 	int64_t auth_us; /* lifetime of an authorisation */
 	uint8_t token_sha256[SHA256_LEN];
@@ -101,8 +103,16 @@ const char *server_oidc_audience(const struct server *s, const char *issuer);
 int server_public_keys(
     struct server *s, struct arena *a, struct desc_strs *out, struct err *e);
 
+/* basic.c: the password of HTTP Basic (RFC 7617), for browsers, which send no
+ * bearer token. Returns 0, or -1 when header is none of it; out is to be wiped. */
+#define BASIC_PASSWORD_MAX 1024
+int basic_password(const char *header, char out[BASIC_PASSWORD_MAX + 1]);
+
 http_handler handle_read;
 http_handler handle_narinfos;
+http_handler handle_root;
+http_handler handle_landing;
+http_handler handle_status;
 http_handler handle_cache_config;
 http_handler handle_cache_stats;
 http_handler handle_present;
