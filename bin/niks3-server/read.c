@@ -418,7 +418,7 @@ handle_read(
     void *worker, const struct http_req *q, struct http_res *r, struct err *e)
 {
 	struct server *s = worker;
-	const char *key = q->params[0];
+	const char *key = q->path + 1; /* the routes have the folders */
 	const struct class *class = class_of(key);
 	struct source *src = NULL;
 	struct source_ask ask = { 0 };

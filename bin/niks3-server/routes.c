@@ -18,6 +18,7 @@
 
 #define V2          "/api/v2"
 #define COLLECT     (SCOPE_GC | SCOPE_ADMIN)
+#define READERS     (SCOPE_READ | SCOPE_PUBLIC)
 
 const struct http_route routes[] = {
 	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
@@ -25,12 +26,16 @@ const struct http_route routes[] = {
 	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
 	{ "GET", "/api/cache-config", handle_cache_config, 0, SCOPE_NONE },
 	{ "GET", "/api/cache-stats", handle_cache_stats, 0, SCOPE_NONE },
-	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, SCOPE_PUBLIC },
+	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, READERS },
 	{ "GET", "/status", handle_status, 0, SCOPE_ADMIN,
 	    "Basic realm=\"niks3\", charset=\"UTF-8\"" },
 	{ "GET", "/", handle_root, 0, SCOPE_NONE },
 	{ "GET", "/index.html", handle_landing, 0, SCOPE_NONE },
-	{ "GET", "/{path...}", handle_read, 0, SCOPE_PUBLIC },
+	{ "GET", "/{name}", handle_read, 0, READERS },
+	{ "GET", "/nar/{name}", handle_read, 0, READERS },
+	{ "GET", "/log/{name}", handle_read, 0, READERS },
+	{ "GET", "/realisations/{name}", handle_read, 0, READERS },
+	{ "GET", "/pins/{name}", handle_read, 0, READERS },
 	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads", handle_upload_begin, BODY_UPLOAD,
 	    SCOPE_WRITE },
@@ -75,7 +80,7 @@ auth_check(void *ctx, struct http_req *q, const struct http_route *route,
 	char password[BASIC_PASSWORD_MAX + 1];
 	uint8_t digest[SHA256_LEN];
 
-	if (route->scope == SCOPE_NONE || route->scope == SCOPE_PUBLIC)
+	if (route->scope == SCOPE_NONE || (route->scope & SCOPE_PUBLIC) != 0)
 		return 0;
 	if (route->challenge != NULL && basic_password(header, password) == 0) {
 		sha256(password, strlen(password), digest);

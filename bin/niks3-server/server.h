@@ -59,11 +59,11 @@ enum {
 	SCOPE_PIN = 4,    /* create and delete pins */
 	SCOPE_GC = 8,     /* start collections and look at them */
 	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
-	SCOPE_ALL = 31,
-	/* Of what readers of the cache may have: everybody, unless it is said
-	 * who may read. */
-	SCOPE_PUBLIC = 32
+	SCOPE_ALL = 31
 };
+
+/* Beside those that will do: for everybody, unless reads are gated. */
+#define SCOPE_PUBLIC 64
 
 extern const struct http_route routes[];
 
