@@ -12,6 +12,8 @@
 #include "read_internal.h"
 #include "server.h"
 
+#define NARINFOS_MS 20000 /* for one message, as long as S3 is asked again */
+
 /* In memory: three texts, each ended by a NUL, then the bytes. */
 static int
 copy_parse(const struct buf *b, struct narinfo_copy *out)
@@ -141,7 +143,7 @@ ask_uploader(struct server *s, struct wanted *w, size_t first, size_t *n,
 	     i++)
 		keys[ask.keys.n++] = w->keys[w->missing[i]];
 	if (ipc_call(s->uploader, CALL_narinfos_get, &ask, a, &got,
-	        deadline_in(SERVER_IPC_MS), e) != 0)
+	        deadline_in(NARINFOS_MS), e) != 0)
 		return -1;
 	if (got.items.n == 0 || got.items.n > ask.keys.n)
 		return err_set(e, ERR_INTERNAL,

@@ -18,7 +18,7 @@
 #define IPC_MS      10000
 #define IPC_ARENA   ((size_t)64 << 10)
 #define REFUSAL_MAX ((size_t)64 << 10) /* bytes of what S3 says about it */
-#define BREAKS_MAX  3                  /* without a byte in between */
+#define BREAKS_MAX  6 /* without a byte in between; about five seconds */
 
 struct source {
 	struct reads *rd;

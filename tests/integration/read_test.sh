@@ -309,6 +309,20 @@ for n in $(seq 40); do
 	proc_kill "$TMP" KILL "slow$n"
 done
 
+# What S3 breaks off goes on where it was, also where we no longer look at the
+# bytes: the reader sees nothing of it.
+background broken curl -sS --limit-rate 40M --max-time 100 \
+    -o "$TMP/broken.nar" "$U/$bignar"
+sleep 1
+stack_kill ceph
+size_broken=$(stat -c %s "$TMP/broken.nar")
+stack_restart ceph
+finished broken
+is 'S3 is killed in the middle of a read' $? 0
+like '... indeed' "$size_broken" '^[1-9]'
+passes '... not at its end' [ "$size_broken" -lt "$(stat -c %s "$TMP/big.nar")" ]
+passes '... and all arrives' cmp "$TMP/broken.nar" "$TMP/big.nar"
+
 stack_kill ceph
 is 'a read while S3 is away' "$(get "$nar")" 502
 is '... is not an absent one' "$(get "$absent.narinfo")" 502
