@@ -231,7 +231,7 @@ chores(struct server *s)
 	if (rc == 0 && s->cache_url != NULL)
 		rc = page_publish(s, &e);
 	if (rc != 0)
-		log_err(LOG_LEVEL_WARN, "landing page not written", &e);
+		log_err(LOG_LEVEL_WARN, "landing page or size not written", &e);
 	return deadline_in(rc == 0 ? CHORES_MS : RETRY_MS);
 }
 
