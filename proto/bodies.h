@@ -254,6 +254,35 @@ DESC_DECLARE(pin_entry, PIN_ENTRY_FIELDS)
 #define PIN_LIST_FIELDS(S, F, L, O) L(S, pin_entry, pins, API_PINS_MAX, 0)
 DESC_DECLARE(pin_list, PIN_LIST_FIELDS)
 
+/* POST /api/v2/narinfos: by the hashes of store paths. The answer holds those
+ * that exist, in the order of the request. */
+#define API_NARINFOS_MAX     1000
+#define API_NARINFO_TEXT_MAX (1 << 20)
+#define NARINFOS_REQUEST_FIELDS(S, F, L, O) \
+	F(S, STRS, hashes, API_NARINFOS_MAX, DESC_REQUIRED)
+DESC_DECLARE(narinfos_request, NARINFOS_REQUEST_FIELDS)
+#define NARINFO_TEXT_FIELDS(S, F, L, O)    \
+	F(S, STR, hash, 32, DESC_REQUIRED) \
+	F(S, STR, text, API_NARINFO_TEXT_MAX, DESC_REQUIRED)
+DESC_DECLARE(narinfo_text, NARINFO_TEXT_FIELDS)
+#define NARINFOS_REPLY_FIELDS(S, F, L, O) \
+	L(S, narinfo_text, narinfos, API_NARINFOS_MAX, 0)
+DESC_DECLARE(narinfos_reply, NARINFOS_REPLY_FIELDS)
+
+/* GET /api/cache-config, as the Go clients know it. */
+#define CACHE_CONFIG_FIELDS(S, F, L, O)                 \
+	F(S, STR, substituter_url, 1024, DESC_REQUIRED) \
+	F(S, STRS, public_keys, 64, 0)                  \
+	F(S, STR, oidc_audience, 1024, DESC_OMIT)       \
+	F(S, U64, max_nar_size, INT64_MAX, DESC_OMIT)   \
+	F(S, BOOL, pushes, 1, DESC_OMIT)
+DESC_DECLARE(cache_config, CACHE_CONFIG_FIELDS)
+/* GET /api/cache-stats */
+#define CACHE_STATS_FIELDS(S, F, L, O)   \
+	F(S, U64, objects, INT64_MAX, 0) \
+	F(S, U64, logical_bytes, INT64_MAX, 0)
+DESC_DECLARE(cache_stats, CACHE_STATS_FIELDS)
+
 /* GET /api/v2/cache: what a client should know. */
 #define CACHE_INFO_FIELDS(S, F, L, O)            \
 	F(S, STR, version, 32, DESC_REQUIRED)    \

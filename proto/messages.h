@@ -49,6 +49,8 @@ enum {
 #define MSG_OBJECT_MAX    (1 << 20) /* bytes of an object in a message */
 #define MSG_STAGED_MAX    256
 #define MSG_TOKEN_MAX     64
+#define MSG_GET_MAX       256
+#define MSG_NARINFOS_MAX  64
 
 #define ROLES_CALLS(C)                                                       \
 	C(0x01, ping, pong, BY_ANY, BY_ANY, CALL_IDEMPOTENT)                 \
@@ -71,12 +73,17 @@ enum {
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x27, pin_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)      \
 	C(0x28, pin_delete, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)   \
+	C(0x29, get_authorize, get_authorized, BY_UPLOADER, BY_SERVER,       \
+	    CALL_IDEMPOTENT)                                                 \
+	C(0x2a, page_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)     \
 	C(0x2b, puts_presign, puts_presigned, BY_UPLOADER, BY_SERVER,        \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x2c, staged_place, staged_placed, BY_UPLOADER, BY_SERVER, 0)      \
 	C(0x2d, staged_read, staged_texts, BY_UPLOADER, BY_SERVER,           \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x2e, staged_delete, done, BY_UPLOADER, BY_SERVER | BY_GC,         \
+	    CALL_IDEMPOTENT)                                                 \
+	C(0x2f, narinfos_get, narinfos_got, BY_UPLOADER, BY_SERVER,          \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x30, objects_delete, objects_deleted, BY_UPLOADER, BY_GC, 0)      \
 	C(0x31, objects_list, objects_listed, BY_UPLOADER, BY_GC,            \
@@ -304,6 +311,33 @@ DESC_DECLARE(staged_texts, STAGED_TEXTS_FIELDS)
 	F(S, STR, token, MSG_TOKEN_MAX, DESC_REQUIRED) \
 	F(S, STRS, keys, MSG_DELETE_MAX, DESC_REQUIRED)
 DESC_DECLARE(staged_delete, STAGED_DELETE_FIELDS)
+/* Presigned GETs of whatever readers of the cache may ask for, and of nothing
+ * else. */
+#define GET_AUTHORIZE_FIELDS(S, F, L, O)           \
+	F(S, U64, lifetime_s, 3600, DESC_REQUIRED) \
+	F(S, STRS, keys, MSG_GET_MAX, DESC_REQUIRED)
+DESC_DECLARE(get_authorize, GET_AUTHORIZE_FIELDS)
+#define GET_AUTHORIZED_FIELDS(S, F, L, O) \
+	F(S, STRS, urls, MSG_GET_MAX, DESC_SECRET)
+DESC_DECLARE(get_authorized, GET_AUTHORIZED_FIELDS)
+
+/* The bucket's index.html. */
+#define PAGE_PUT_FIELDS(S, F, L, O) \
+	F(S, BIN, html, MSG_OBJECT_MAX, DESC_REQUIRED)
+DESC_DECLARE(page_put, PAGE_PUT_FIELDS)
+
+/* The texts of narinfos. The answer holds the first of them, as many as fit into
+ * a message, but at least one. state: enum presence. */
+#define NARINFOS_GET_FIELDS(S, F, L, O) \
+	F(S, STRS, keys, MSG_NARINFOS_MAX, DESC_REQUIRED)
+DESC_DECLARE(narinfos_get, NARINFOS_GET_FIELDS)
+#define NARINFO_GOT_FIELDS(S, F, L, O)     \
+	F(S, U64, state, 2, DESC_REQUIRED) \
+	F(S, BIN, text, MSG_OBJECT_MAX, 0)
+DESC_DECLARE(narinfo_got, NARINFO_GOT_FIELDS)
+#define NARINFOS_GOT_FIELDS(S, F, L, O) \
+	L(S, narinfo_got, items, MSG_NARINFOS_MAX, 0)
+DESC_DECLARE(narinfos_got, NARINFOS_GOT_FIELDS)
 
 /* Not repeated (rule R6): a delete whose answer is lost may yet be carried out. */
 #define OBJECTS_DELETE_FIELDS(S, F, L, O) \

@@ -11,16 +11,21 @@
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
+#include "../../libcommon/db/status.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
 #include "census.h"
 #include "health.h"
 #include "metrics.h"
+#include "page.h"
 #include "peers.h"
+#include "read.h"
 #include "server.h"
 
-#define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
-#define TOKEN_MIN 36 /* characters: as the clients' documentation has it */
+#define CHORES_MS 600000 /* between two turns of what is done by the hour */
+#define RETRY_MS  10000  /* where that failed */
+#define LISTEN_FD 3      /* the first one, by sd_listen_fds(3) */
+#define TOKEN_MIN 36     /* characters: as the clients' documentation has it */
 
 struct config {
 	struct opt_common common;
@@ -32,6 +37,10 @@ struct config {
 	int64_t lease, lifetime;
 	uint64_t workers, connections;
 	const char *tls_cert, *tls_key;
+	int read_proxy;
+	uint64_t narinfo_cache, max_nar_size;
+	int64_t narinfo_ttl;
+	const char *s3_ca_cert;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -76,6 +85,20 @@ static const struct opt options[] = {
 	    "serve HTTPS with this certificate", 0, 0 },
 	{ "tls-key", "NIKS3_TLS_KEY", OPT_PATH, O(tls_key), 0, NULL, "FILE",
 	    "and this key", 0, 0 },
+	{ "enable-read-proxy", "NIKS3_ENABLE_READ_PROXY", OPT_BOOL,
+	    O(read_proxy), 0, "false", "BOOL", "serve the cache to readers", 0,
+	    0 },
+	{ "narinfo-cache-size", "NIKS3_NARINFO_CACHE_SIZE", OPT_SIZE,
+	    O(narinfo_cache), 0, "32M", "SIZE",
+	    "narinfos that the read proxy keeps in memory", 0, 1ULL << 40 },
+	{ "narinfo-cache-ttl", "NIKS3_NARINFO_CACHE_TTL", OPT_DURATION,
+	    O(narinfo_ttl), 0, "10s", "DURATION",
+	    "and for how long it answers from there", 0, 3600 * 1000 },
+	{ "s3-ca-cert", "NIKS3_S3_CA_CERT", OPT_PATH, O(s3_ca_cert), 0, NULL,
+	    "FILE", "of the read proxy: trust these authorities for S3", 0, 0 },
+	{ "max-nar-size", "NIKS3_MAX_NAR_SIZE", OPT_SIZE, O(max_nar_size), 0,
+	    "0", "SIZE", "the largest NAR to be pushed; 0: no limit", 0,
+	    INT64_MAX },
 	{ NULL },
 };
 
@@ -197,6 +220,29 @@ worker_new(void *ctx)
 	return ctx;
 }
 
+/*
+ * The landing page in the bucket, with today's figures, and a point more of the
+ * size over time. Several servers may do it; it comes out the same. Returns when
+ * the next turn is.
+ */
+static deadline_t
+chores(struct server *s)
+{
+	struct err e = ERR_INIT;
+	struct db *db;
+	int rc = server_db(s, &db, &e);
+
+	if (rc == 0) {
+		rc = status_size_note(db, &e);
+		db_put(s->pool, db);
+	}
+	if (rc == 0 && s->cache_url != NULL)
+		rc = page_publish(s, &e);
+	if (rc != 0)
+		log_err(LOG_LEVEL_WARN, "landing page or size not written", &e);
+	return deadline_in(rc == 0 ? CHORES_MS : RETRY_MS);
+}
+
 static int
 serve(struct server *s, const struct config *c, struct err *e)
 {
@@ -230,8 +276,9 @@ serve(struct server *s, const struct config *c, struct err *e)
 	log_info("listening", LOG_S("address", c->http_addr),
 	    LOG_U("port", http_server_port(http)));
 	service_ready("serving");
-	while (service_wait(deadline_in(INT32_MAX), alive, s) != 0)
-		;
+	for (deadline_t next = 0; service_wait(next, alive, s) != 0;)
+		if (deadline_left(next) == 0)
+			next = chores(s);
 	service_stopping();
 	http_server_stop(http, SERVICE_DRAIN_MS);
 	http_server_free(http);
@@ -260,6 +307,8 @@ main(int argc, char **argv)
 	s.cache_url = c.cache_url;
 	s.lease_us = c.lease;
 	s.auth_us = c.lifetime;
+	s.read_proxy = c.read_proxy;
+	s.max_nar_size = c.max_nar_size;
 	s.metrics = server_metrics_new(routes);
 	s.health = health_new();
 	if (load_token(&c, s.token_sha256, &e) == 0 &&
@@ -268,10 +317,20 @@ main(int argc, char **argv)
 	    /* One for each worker, and one for the figures. */
 	    db_pool_new(c.db.data, program.name, c.workers + 1, &s.pool, &e) ==
 	        0 &&
-	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0)
+	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0) {
+		s.reads = reads_new(&(struct reads_options){
+		    .uploader = s.uploader,
+		    .ca_file = c.s3_ca_cert,
+		    .narinfo_max = c.narinfo_cache,
+		    .narinfo_ttl_ms = c.narinfo_ttl / 1000,
+		});
+		s.status = page_cache_new();
 		serve(&s, &c, &e);
+	}
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
+	page_cache_free(s.status);
+	reads_free(s.reads);
 	ipc_client_free(s.uploader);
 	ipc_client_free(s.gc);
 	ipc_client_free(s.signer);

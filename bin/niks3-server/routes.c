@@ -20,6 +20,7 @@
 #define V1          "/api" /* the compatible one */
 #define V2          "/api/v2"
 #define COLLECT     (SCOPE_GC | SCOPE_ADMIN)
+#define READERS     (SCOPE_READ | SCOPE_PUBLIC)
 
 const struct http_route routes[] = {
 	{ "GET", "/health", handle_health, 0, SCOPE_NONE },
@@ -29,6 +30,18 @@ const struct http_route routes[] = {
 	{ "GET", "/metrics", handle_metrics, 0, SCOPE_NONE },
 	{ "GET", V2 "/ready", handle_ready, 0, SCOPE_WRITE },
 	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
+	{ "GET", "/api/cache-config", handle_cache_config, 0, SCOPE_NONE },
+	{ "GET", "/api/cache-stats", handle_cache_stats, 0, SCOPE_NONE },
+	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, READERS },
+	{ "GET", "/status", handle_status, 0, SCOPE_ADMIN,
+	    "Basic realm=\"niks3\", charset=\"UTF-8\"" },
+	{ "GET", "/", handle_root, 0, SCOPE_NONE },
+	{ "GET", "/index.html", handle_landing, 0, SCOPE_NONE },
+	{ "GET", "/{name}", handle_read, 0, READERS },
+	{ "GET", "/nar/{name}", handle_read, 0, READERS },
+	{ "GET", "/log/{name}", handle_read, 0, READERS },
+	{ "GET", "/realisations/{name}", handle_read, 0, READERS },
+	{ "GET", "/pins/{name}", handle_read, 0, READERS },
 	{ "POST", V2 "/present", handle_present, BODY_MEDIUM, SCOPE_WRITE },
 	{ "POST", V2 "/uploads", handle_upload_begin, BODY_UPLOAD,
 	    SCOPE_WRITE },
@@ -103,17 +116,23 @@ auth_check(void *ctx, struct http_req *q, const struct http_route *route,
 	struct server *s = ctx;
 	const char *header = http_req_header(q, "Authorization");
 	static const char scheme[] = "Bearer ";
+	char password[BASIC_PASSWORD_MAX + 1];
 	uint8_t digest[SHA256_LEN];
 
-	if (route->scope == SCOPE_NONE)
+	if (route->scope == SCOPE_NONE || (route->scope & SCOPE_PUBLIC) != 0)
 		return 0;
-	if (header == NULL || strncmp(header, scheme, sizeof scheme - 1) != 0) {
+	if (route->challenge != NULL && basic_password(header, password) == 0) {
+		sha256(password, strlen(password), digest);
+		explicit_bzero(password, sizeof password);
+	} else if (header != NULL &&
+	    strncmp(header, scheme, sizeof scheme - 1) == 0) {
+		header += sizeof scheme - 1;
+		sha256(header, strlen(header), digest);
+	} else {
 		err_set(e, ERR_UNAUTHORIZED, "no bearer token");
 		return err_hint(
 		    e, "send the header Authorization: Bearer TOKEN");
 	}
-	header += sizeof scheme - 1;
-	sha256(header, strlen(header), digest);
 	if (!secret_equal(digest, s->token_sha256, sizeof digest))
 		return err_set(
 		    e, ERR_UNAUTHORIZED, "the token is not accepted");

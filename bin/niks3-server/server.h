@@ -23,7 +23,9 @@ struct gcrun_params;
 struct health;
 struct ipc_client;
 struct metrics;
+struct page_cache;
 struct peers;
+struct reads;
 
 struct server {
 	struct db_pool *pool;
@@ -32,9 +34,12 @@ struct server {
 	struct ipc_client *gc;
 	const char *store_dir;
 	const char *cache_url; /* or NULL */
+	struct reads *reads;
+	int read_proxy;            /* readers may come to us */
+	uint64_t max_nar_size;     /* of one that is pushed; 0: no limit */
+	struct page_cache *status; /* the operators' page, for a moment */
 	int64_t lease_us;
-	int64_t auth_us;       /* lifetime of an authorisation */
-	uint64_t max_nar_size; /* bytes; 0: none */
+	int64_t auth_us; /* lifetime of an authorisation */
 	uint8_t token_sha256[SHA256_LEN];
 	struct metrics *metrics;
 	struct peers *peers;
@@ -67,6 +72,9 @@ enum {
 	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
 	SCOPE_ALL = 31
 };
+
+/* Beside those that will do: for everybody, unless reads are gated. */
+#define SCOPE_PUBLIC 64
 
 extern const struct http_route routes[];
 
@@ -114,6 +122,25 @@ int server_start_run(struct server *s, const struct http_req *q,
  * itself when it comes back. */
 void server_wake_gc(struct server *s, struct arena *a);
 
+/* cache.c: the audience that tokens of this issuer must be for; NULL where we
+ * have nothing to do with it, or issuer is NULL. */
+const char *server_oidc_audience(const struct server *s, const char *issuer);
+/* The public keys of the signer. */
+int server_public_keys(
+    struct server *s, struct arena *a, struct desc_strs *out, struct err *e);
+
+/* basic.c: the password of HTTP Basic (RFC 7617), for browsers, which send no
+ * bearer token. Returns 0, or -1 when header is none of it; out is to be wiped. */
+#define BASIC_PASSWORD_MAX 1024
+int basic_password(const char *header, char out[BASIC_PASSWORD_MAX + 1]);
+
+http_handler handle_read;
+http_handler handle_narinfos;
+http_handler handle_root;
+http_handler handle_landing;
+http_handler handle_status;
+http_handler handle_cache_config;
+http_handler handle_cache_stats;
 http_handler handle_present;
 http_handler handle_upload_begin;
 http_handler handle_upload_abort;

@@ -36,4 +36,9 @@ ipc_handler handle_staged_place;
 ipc_handler handle_staged_read;
 ipc_handler handle_staged_delete;
 
+/* read.c: what readers of the cache need. */
+ipc_handler handle_get_authorize;
+ipc_handler handle_narinfos_get;
+ipc_handler handle_page_put;
+
 #endif

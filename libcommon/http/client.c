@@ -1,6 +1,5 @@
-#include "client.h"
+#include "client_internal.h"
 
-#include <curl/curl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,21 +17,6 @@
 #define CONNECT_MS  10000
 #define STALL_MS    60000
 #define BUFFER_SIZE 65536 /* bytes a read; curl's 16 KiB costs system calls */
-#define FDS_MAX     8     /* connections; libcurl keeps 5 */
-
-struct http_client {
-	CURL *easy;
-	int direct;
-	int fds[FDS_MAX]; /* open sockets; those beyond are just not here */
-	size_t nfds;
-	char why[CURL_ERROR_SIZE];
-	/* Of the call under way: */
-	const struct http_call *call;
-	struct http_answer *answer;
-	struct err *e;  /* what the sink or the response's limit said */
-	int head_done;  /* *answer is complete but for the body */
-	unsigned tries; /* how often a connection was given the request */
-};
 
 static void
 global_init(void)
@@ -66,6 +50,9 @@ static const struct field {
 	FIELD("etag", etag),
 	FIELD("content-type", content_type),
 	FIELD("content-encoding", content_encoding),
+	/* As the Go programs once stored it where S3 drops the other. */
+	FIELD("x-amz-meta-content-encoding", content_encoding),
+	FIELD("content-range", content_range),
 	FIELD("last-modified", last_modified),
 	FIELD("x-amz-request-id", request_id),
 	FIELD("x-request-id", request_id),
@@ -91,7 +78,7 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 
 	(void)purpose;
-	if (fd >= 0 && c->nfds < FDS_MAX)
+	if (fd >= 0 && c->nfds < CLIENT_FDS_MAX)
 		c->fds[c->nfds++] = fd;
 	return fd;
 }
@@ -141,8 +128,8 @@ on_header(char *line, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-static void
-finish_head(struct http_client *c)
+void
+client_head(struct http_client *c)
 {
 	long status = 0;
 	curl_off_t length = -1, after = 0;
@@ -165,11 +152,13 @@ on_body(char *p, size_t size, size_t n, void *arg)
 	const struct http_call *call = c->call;
 	int rc = 0;
 
-	finish_head(c);
+	client_head(c);
+	if (c->streaming)
+		return client_stream_body(c, p, size * n);
 	if (call->sink != NULL)
-		rc = call->sink(call->sink_ctx, p, size * n, c->e);
+		rc = call->sink(call->sink_ctx, p, size * n, &c->inner);
 	else if (call->response != NULL)
-		rc = buf_append(call->response, p, size * n, c->e);
+		rc = buf_append(call->response, p, size * n, &c->inner);
 	return rc == 0 ? size * n : CURL_WRITEFUNC_ERROR;
 }
 
@@ -248,7 +237,9 @@ http_client_free(struct http_client *c)
 {
 	if (c == NULL)
 		return;
+	http_close(c);
 	curl_easy_cleanup(c->easy);
+	curl_multi_cleanup(c->multi);
 	free(c);
 }
 
@@ -389,15 +380,16 @@ kind_of(const struct http_client *c, CURLcode code)
 	}
 }
 
+/* Why the call failed, without saying on what. */
 static int
 explain(const struct http_client *c, CURLcode code, struct err *e)
 {
 	const char *why = c->why[0] != '\0' ? c->why : curl_easy_strerror(code);
 	enum err_kind kind = kind_of(c, code);
 
-	if (code == CURLE_WRITE_ERROR && c->e->kind != ERR_NONE) {
+	if (code == CURLE_WRITE_ERROR && c->inner.kind != ERR_NONE) {
 		if (e != NULL)
-			*e = *c->e;
+			*e = c->inner;
 		return -1;
 	}
 	if (kind == ERR_CANCELED)
@@ -407,59 +399,81 @@ explain(const struct http_client *c, CURLcode code, struct err *e)
 	return err_set(e, kind, "%s", why);
 }
 
-static int
-perform(struct http_client *c, const struct http_call *call, struct err *e)
+int
+client_begin(struct http_client *c, const struct http_call *call,
+    struct http_answer *out, struct err *e)
 {
 	CURL *h = c->easy;
-	struct curl_slist *lines = NULL;
 	int64_t left = deadline_left(call->deadline);
-	CURLcode code;
 
+	*out =
+	    (struct http_answer){ .retry_after_ms = -1, .content_length = -1 };
+	c->call = call;
+	c->answer = out;
+	err_clear(&c->inner);
+	c->head_done = 0;
+	c->tries = 0;
+	c->why[0] = '\0';
 	if (left == 0)
 		return err_set(e, ERR_TIMEOUT, "no time left to ask");
-	if (make_lines(call, &lines, e) != 0)
+	if (make_lines(call, &c->lines, e) != 0)
 		return -1;
 	set_method(h, call);
 	curl_easy_setopt(h, CURLOPT_URL, call->url);
 	curl_easy_setopt(h, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
-	curl_easy_setopt(h, CURLOPT_HTTPHEADER, lines);
-	curl_easy_setopt(
-	    h, CURLOPT_TIMEOUT_MS, left < INT_MAX ? (long)left : INT_MAX);
+	curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->lines);
+	/* Of a stream each read has a deadline of its own. */
+	curl_easy_setopt(h, CURLOPT_TIMEOUT_MS,
+	    c->streaming         ? 0L
+	        : left < INT_MAX ? (long)left
+	                         : INT_MAX);
 	curl_easy_setopt(h, CURLOPT_NOPROGRESS, call->cancel == NULL ? 1L : 0L);
 	curl_easy_setopt(
 	    h, CURLOPT_PROXY, c->direct || is_loopback(call->url) ? "" : NULL);
-	c->why[0] = '\0';
-	code = curl_easy_perform(h);
-	/* The list and the body are the caller's; nothing may point there. */
-	curl_easy_setopt(h, CURLOPT_HTTPHEADER, NULL);
-	curl_easy_setopt(h, CURLOPT_POSTFIELDS, NULL);
-	free_lines(lines);
-	if (code != CURLE_OK)
-		return explain(c, code, e);
-	finish_head(c);
 	return 0;
+}
+
+void
+client_end(struct http_client *c)
+{
+	/* The list and the body are the caller's; nothing may point there. */
+	curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, NULL);
+	free_lines(c->lines);
+	c->lines = NULL;
+}
+
+int
+client_fail(const struct http_client *c, CURLcode code, const char *method,
+    const char *url, struct err *e)
+{
+	const char *where;
+	size_t n;
+
+	if (code != CURLE_OK)
+		explain(c, code, e);
+	where = place(url, &n);
+	return err_prefix(e, "%s %.*s", method, (int)n, where);
 }
 
 int
 http_call(struct http_client *c, const struct http_call *call,
     struct http_answer *out, struct err *e)
 {
-	struct err inner = ERR_INIT;
-	const char *where;
-	size_t n;
+	CURLcode code = CURLE_OK;
+	int rc;
 
-	*out =
-	    (struct http_answer){ .retry_after_ms = -1, .content_length = -1 };
-	c->call = call;
-	c->answer = out;
-	c->e = &inner;
-	c->head_done = 0;
-	c->tries = 0;
-	if (perform(c, call, e) == 0)
+	c->streaming = 0;
+	rc = client_begin(c, call, out, e);
+	if (rc == 0)
+		code = curl_easy_perform(c->easy);
+	client_end(c);
+	if (rc == 0 && code == CURLE_OK) {
+		client_head(c);
 		return 0;
+	}
 	*out = (struct http_answer){
 		.sent = out->sent, .retry_after_ms = -1, .content_length = -1
 	};
-	where = place(call->url, &n);
-	return err_prefix(e, "%s %.*s", call->method, (int)n, where);
+	return client_fail(c, code, call->method, call->url, e);
 }

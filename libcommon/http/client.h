@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../core/clock.h"
 
@@ -68,7 +69,8 @@ struct http_answer {
 	int status;
 	char etag[256]; /* with its quotes, as it came; "" when none */
 	char content_type[128];
-	char content_encoding[32];
+	char content_encoding[32]; /* or x-amz-meta-content-encoding */
+	char content_range[64];
 	char last_modified[64];
 	char request_id[128];   /* x-amz-request-id or x-request-id */
 	char bucket_region[64]; /* x-amz-bucket-region */
@@ -91,6 +93,37 @@ struct http_answer {
  */
 int http_call(struct http_client *c, const struct http_call *call,
     struct http_answer *out, struct err *e);
+
+/*
+ * A body that is pulled instead, by whoever has room for it: http_open sends
+ * the request and waits for the head (until call->deadline; response, sink and
+ * cancel are not looked at), http_read gets what follows. While nobody reads,
+ * nothing is received. One stream a client, and no call beside it. out is as
+ * http_call leaves it, and so are the errors. The URL must live until
+ * http_close.
+ */
+int http_open(struct http_client *c, const struct http_call *call,
+    struct http_answer *out, struct err *e);
+/*
+ * The next bytes, as many as fit if they come until d; 0 at the end. max is
+ * HTTP_READ_MIN or more, or else all that is left of a body of known length.
+ */
+#define HTTP_READ_MIN 16384
+ssize_t http_read(
+    struct http_client *c, void *buf, size_t max, deadline_t d, struct err *e);
+/*
+ * Ends a stream by giving away its connection: what was received already is put
+ * into buf (HTTP_DETACH_MIN bytes or more), and *fd is a socket from which the
+ * rest can be read, the caller's to close. Only where the bytes of the socket are
+ * those of the body: -1, with nothing changed, for TLS and for a body of unknown
+ * length. *n is always what is in buf: when that is not 0 and -1 is returned it is
+ * what a read would have given.
+ */
+#define HTTP_DETACH_MIN 131072
+int http_detach(
+    struct http_client *c, void *buf, size_t max, size_t *n, int *fd);
+/* Ends a stream, and its connection too unless it was read to the end. */
+void http_close(struct http_client *c);
 
 /* RFC 3986, section 2.3: letters, digits and "-._~". */
 int http_unreserved(unsigned char c);

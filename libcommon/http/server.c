@@ -22,6 +22,7 @@
 #include "../core/secret.h"
 #include "conns.h"
 #include "listen.h"
+#include "relay.h"
 #include "router.h"
 
 #define WORKERS      8
@@ -44,6 +45,7 @@ struct http_server {
 	struct router *router;
 	struct conns *conns;
 	struct queue *queue; /* of requests that wait for a worker */
+	struct relay *relay; /* NULL under TLS */
 	struct MHD_Daemon *daemon;
 	int listen_fd;
 	unsigned port;
@@ -69,12 +71,15 @@ struct worker {
 /* An answer that is being streamed. */
 struct stream {
 	http_reader *reader; /* NULL: the answer is none */
+	int (*reader_fd)(void *);
 	void (*reader_free)(void *);
 	void *ctx;
 	uint64_t length; /* UINT64_MAX: unknown */
 	uint64_t pos;    /* where the next chunk begins */
 	char *chunk;
 	size_t len, off; /* what is in chunk, what of it was sent */
+	int given;       /* by the reader, what was sent last */
+	int relayed; /* bytes went by libmicrohttpd: it cannot find the end */
 	int failed;
 };
 
@@ -166,6 +171,7 @@ request_new(
 	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
 	        ->socket_context;
 	q->req.remote = q->conn->remote;
+	q->req.relays = s->relay != NULL;
 	q->target = arena_str(mem, target);
 	return q;
 }
@@ -270,7 +276,10 @@ answer_error(struct request *q, int status, const struct err *e)
 		header(q, "X-Content-Type-Options", "nosniff");
 	switch (status) {
 	case 401:
-		header(q, "WWW-Authenticate", "Bearer");
+		header(q, "WWW-Authenticate",
+		    q->route != NULL && q->route->challenge != NULL
+		        ? q->route->challenge
+		        : "Bearer");
 		break;
 	case 405:
 		header(q, "Allow", q->allow);
@@ -309,6 +318,8 @@ stream_fill(struct stream *st, void *worker, struct err *e)
 	size_t max = left < HTTP_CHUNK ? left : HTTP_CHUNK;
 	ssize_t n = 0;
 
+	if (st->chunk == NULL)
+		st->chunk = xmalloc(HTTP_CHUNK);
 	st->off = st->len = 0;
 	if (max > 0)
 		n = st->reader(st->ctx, worker, st->pos, st->chunk, max, e);
@@ -321,6 +332,7 @@ stream_fill(struct stream *st, void *worker, struct err *e)
 	}
 	st->len = n;
 	st->pos += n;
+	st->given = 1;
 	return 0;
 }
 
@@ -339,6 +351,8 @@ stream_send(void *ctx, uint64_t pos, char *buf, size_t max)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n == 0 && st->len == 0)
 		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n == 0 && st->relayed && st->pos == st->length)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n == 0) {
 		request_queue(q);
 		return 0;
@@ -363,7 +377,8 @@ answer_stream(
 	st->reader = r->reader;
 	st->length = r->length < 0 ? UINT64_MAX : (uint64_t)r->length;
 	if (strcmp(q->req.method, "HEAD") != 0) {
-		st->chunk = xmalloc(HTTP_CHUNK);
+		if (q->req.relays && r->length >= 0)
+			st->reader_fd = r->reader_fd;
 		if (stream_fill(st, worker, e) == -1)
 			return -1;
 	}
@@ -375,7 +390,40 @@ answer_stream(
 		err_die("out of memory: answer");
 	header(q, "X-Request-Id", q->req.id);
 	header(q, "Content-Type", r->content_type);
+	header(q, "Connection", st->reader_fd != NULL ? "close" : NULL);
 	return 0;
+}
+
+/* The relay is done with it; in its thread. */
+static void
+stream_relayed(void *ctx, uint64_t n, enum relay_end why)
+{
+	struct request *q = ctx;
+
+	q->stream.pos += n;
+	/* The reader has other ways to get what is missing. */
+	if (why == RELAY_SOURCE && queue_push(q->server->queue, q, 0) == 0)
+		return;
+	q->stream.failed = 1;
+	MHD_resume_connection(q->mhd);
+}
+
+/* Has the relay go on with it, if it can: 1, and q is no longer ours. */
+static int
+stream_relay(struct request *q)
+{
+	struct stream *st = &q->stream;
+	int fd;
+
+	if (st->reader_fd == NULL || !st->given ||
+	    (fd = st->reader_fd(st->ctx)) == -1)
+		return 0;
+	st->given = 0;
+	free(st->chunk);
+	st->chunk = NULL;
+	st->relayed = 1;
+	return relay_add(q->server->relay, fd, q->conn->fd,
+	           st->length - st->pos, stream_relayed, q) == 0;
 }
 
 /* ---- workers ---- */
@@ -455,6 +503,9 @@ worker_turn(struct worker *w, struct request *q)
 {
 	struct err e = ERR_INIT;
 
+	if (q->answer != NULL && !atomic_load(&w->server->cutting) &&
+	    stream_relay(q))
+		return;
 	log_request(q->req.id);
 	if (q->answer == NULL)
 		request_run(q, w);
@@ -940,6 +991,9 @@ http_server_new(const struct http_server_options *o, struct http_server **out,
 	tick = s->o.read_ms / 4 + 1;
 	s->conns = conns_new(tick < TICK_MS ? tick : TICK_MS);
 	s->queue = queue_new(s->o.connections_max);
+	if (o->tls_cert == NULL && o->tls_key == NULL)
+		s->relay = relay_new(&(struct relay_options){
+		    .wait_ms = s->o.read_ms, .rate_min = HTTP_RATE_MIN });
 	workers_start(s);
 	if (o->tls_cert != NULL || o->tls_key != NULL) {
 		if (tls_start(s, e) == -1)
@@ -1000,6 +1054,8 @@ http_server_stop(struct http_server *s, int64_t drain_ms)
 		queue_close(s->queue);
 	for (; s->nworkers > 0; s->nworkers--)
 		pthread_join(s->workers[s->nworkers - 1], NULL);
+	relay_free(s->relay);
+	s->relay = NULL;
 	if (s->daemon != NULL) {
 		quiet_wait(s, deadline_in(LAST_WORD_MS));
 		MHD_stop_daemon(s->daemon);

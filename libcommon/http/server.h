@@ -44,6 +44,7 @@ struct http_req {
 	size_t body_len;
 	const char *remote;       /* address of the peer, without the port */
 	char id[HTTP_ID_MAX + 1]; /* also in the answer's X-Request-Id */
+	int relays;               /* reader_fd of an answer would be asked */
 	/* authorize may note here whom it let in, for the handler and done. */
 	char who[HTTP_WHO_MAX];
 	struct arena *arena; /* for the handler: emptied when it returned */
@@ -92,6 +93,16 @@ struct http_res {
 	 * the handler returned -1; in any thread. May be NULL. */
 	void (*reader_free)(void *reader_ctx);
 	int64_t length; /* of what reader will give; -1 (unless set): unknown */
+	/*
+	 * Of an answer of known length, for large ones: asked whenever what
+	 * reader gave was sent, in a worker. A socket on which the bytes behind
+	 * it can be read, which is the server's from then on, or -1: reader goes
+	 * on. From a socket they go to the client without being copied; reader
+	 * is asked again, for what is missing, when it ends too soon. The
+	 * connection is closed after such an answer, and says so. Only asked
+	 * where the request says relays. May be NULL.
+	 */
+	int (*reader_fd)(void *reader_ctx);
 };
 
 /*
@@ -118,6 +129,8 @@ struct http_route {
 	http_handler *handler;
 	size_t body_max; /* bytes, both before and after decoding */
 	unsigned scope;  /* the program's own: for authorize */
+	/* How it asks who is there (WWW-Authenticate); NULL: "Bearer". */
+	const char *challenge;
 };
 
 struct http_server_options {

@@ -142,9 +142,10 @@ db_query() {
 	postgres_query "$POSTGRES_DIR" "$STACK_NAME" "$1"
 }
 
-# bucket_ls [PREFIX]: size and key of every object in the stack's bucket.
+# bucket_ls [PREFIX]: size and key of every object in the stack's bucket, but for
+# the landing page, which the server writes when it likes.
 bucket_ls() {
-	s3_ls "$STACK_NAME" "${1-}"
+	s3_ls "$STACK_NAME" "${1-}" | grep -v ' index\.html$' || :
 }
 
 # bucket_text KEY: the object, decompressed where its header says so.

@@ -148,7 +148,8 @@ int
 live_empty(void **state)
 {
 	(void)state;
-	live_sql("TRUNCATE objects, contents, pending, tombstones, closures,"
+	live_sql("TRUNCATE cache_sizes, objects, contents, pending, "
+	         "tombstones, closures,"
 	         " pins, uploads, upload_needs, upload_roots");
 	arena_reset(live_arena);
 	return 0;

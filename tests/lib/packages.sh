@@ -6,7 +6,8 @@ PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 	libcmocka-dev'
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq procps zstd'
-PACKAGES_CHECK='clang-format-14 mandoc spin nginx-light prometheus'
+PACKAGES_CHECK='clang-format-14 mandoc spin nginx-light prometheus chromium
+	chromium-driver'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {

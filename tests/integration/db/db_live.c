@@ -540,7 +540,8 @@ live_setup(void **state)
 	(void)state;
 	arena_reset(live_arena);
 	auth_us = 0;
-	sql("TRUNCATE objects, contents, pending, tombstones, closures, pins,"
+	sql("TRUNCATE cache_sizes, objects, contents, pending, tombstones, "
+	    "closures, pins,"
 	    " uploads, upload_needs, upload_roots, upload_paths,"
 	    " upload_writes, multiparts, gc_runs, gc_run_roots, stat_deltas");
 	deadlines();
@@ -598,6 +599,7 @@ static const struct live_group *const groups[] = {
 	&answers_live,
 	&closures_live,
 	&gcruns_live,
+	&status_live,
 	&conn_live,
 	&race_live,
 	&deadlock_live,
