@@ -22,6 +22,7 @@
 #include "../core/secret.h"
 #include "conns.h"
 #include "listen.h"
+#include "park.h"
 #include "router.h"
 
 #define WORKERS      8
@@ -44,6 +45,7 @@ struct http_server {
 	struct router *router;
 	struct conns *conns;
 	struct queue *queue; /* of requests that wait for a worker */
+	struct park *park;   /* refusals that are held back */
 	struct MHD_Daemon *daemon;
 	int listen_fd;
 	unsigned port;
@@ -90,6 +92,7 @@ struct request {
 	struct arena *mem;  /* holds the request itself, and its texts */
 	const char *target; /* as it was sent */
 	int begun;          /* its head is there */
+	int held;           /* it waits with its head alone */
 	const struct http_route *route;
 	const char *allow;    /* for a 405 */
 	uint64_t body_coming; /* UINT64_MAX: of unknown length */
@@ -98,6 +101,7 @@ struct request {
 	struct buf body;
 	size_t charged;  /* of server->bodies */
 	int64_t head_us; /* when its head was there */
+	int64_t body_us; /* since when its body may come */
 	int status;      /* of the answer */
 	struct MHD_Response *answer;
 	size_t answer_len;
@@ -450,20 +454,51 @@ request_run(struct request *q, struct worker *w)
 	arena_reset(w->arena);
 }
 
+/* With the head alone. */
+static void
+request_check(struct request *q, struct worker *w)
+{
+	struct http_server *s = q->server;
+	struct err e = ERR_INIT;
+	int rc;
+
+	q->req.arena = w->arena;
+	if (atomic_load(&s->cutting))
+		rc = err_set(&e, ERR_UNAVAILABLE, "the server is stopping");
+	else
+		rc = s->o.authorize_slow(w->user, &q->req, q->route, &e);
+	if (rc == -1)
+		answer_error(q, 0, &e);
+	q->req.arena = NULL;
+	arena_reset(w->arena);
+}
+
 static void
 worker_turn(struct worker *w, struct request *q)
 {
 	struct err e = ERR_INIT;
 
 	log_request(q->req.id);
-	if (q->answer == NULL)
+	if (q->held)
+		request_check(q, w);
+	else if (q->answer == NULL)
 		request_run(q, w);
 	else if (atomic_load(&w->server->cutting))
 		q->stream.failed = 1;
 	else if (stream_fill(&q->stream, w->user, &e) == -1)
 		log_err(LOG_LEVEL_WARN, "answer cut short", &e);
 	log_request(NULL);
-	MHD_resume_connection(q->mhd); /* q is no longer ours */
+	/* q is no longer ours */
+	if (q->held && q->answer != NULL && q->req.delay_ms > 0)
+		park_put(w->server->park, q, q->req.delay_ms);
+	else
+		MHD_resume_connection(q->mhd);
+}
+
+static void
+request_wake(void *item)
+{
+	MHD_resume_connection(((struct request *)item)->mhd);
 }
 
 static void *
@@ -603,7 +638,7 @@ coding_check(struct request *q, int *status, struct err *e)
 	    e, ERR_INVALID, "Content-Encoding: only zstd is understood");
 }
 
-/* All that the head alone can be refused for. */
+/* What comes before it is known who asks: 0, -1 or HTTP_ASK_WORKER. */
 static int
 head_check(struct request *q, const char *method, int *status, struct err *e)
 {
@@ -612,9 +647,15 @@ head_check(struct request *q, const char *method, int *status, struct err *e)
 	if (framing_check(q, e) == -1 ||
 	    target_route(q, method, status, e) == -1)
 		return -1;
-	if (s->o.authorize != NULL &&
-	    s->o.authorize(s->o.ctx, &q->req, q->route, e) == -1)
-		return -1;
+	return s->o.authorize == NULL
+	    ? 0
+	    : s->o.authorize(s->o.ctx, &q->req, q->route, e);
+}
+
+/* What else the head alone can be refused for. */
+static int
+body_check(struct request *q, int *status, struct err *e)
+{
 	if (coding_check(q, status, e) == -1)
 		return -1;
 	buf_init(&q->body, q->route->body_max);
@@ -651,8 +692,39 @@ body_wait(struct request *q)
 	struct http_server *s = q->server;
 
 	conns_mark(s->conns, q->conn, 1,
-	    q->head_us / 1000 + s->o.read_ms +
+	    q->body_us / 1000 + s->o.read_ms +
 	        q->received * 1000 / HTTP_RATE_MIN);
+}
+
+/* The head is all right, or answered. */
+static enum MHD_Result
+head_end(struct request *q)
+{
+	/* Answered now, libmicrohttpd closes the connection; without a body
+	 * it will ask again at once, and keep it. */
+	if (q->answer == NULL || q->body_coming == 0)
+		return MHD_YES;
+	q->conn->linger = 1;
+	return answer_send(q);
+}
+
+/*
+ * A connection that is suspended in the first call for a request gets that call
+ * again when it is resumed, and until then nothing of the body: also not the
+ * "100 Continue" that asks for it (libmicrohttpd 0.9.75).
+ */
+static enum MHD_Result
+head_resume(struct request *q)
+{
+	struct err e = ERR_INIT;
+	int status = 0;
+
+	q->held = 0;
+	q->body_us = clock_mono_us();
+	body_wait(q);
+	if (q->answer == NULL && body_check(q, &status, &e) == -1)
+		answer_error(q, status, &e);
+	return head_end(q);
 }
 
 static enum MHD_Result
@@ -660,27 +732,35 @@ head_take(struct request *q, const char *method)
 {
 	struct http_server *s = q->server;
 	struct err e = ERR_INIT;
-	int status = 0;
+	int status = 0, rc;
 
 	q->begun = 1;
 	q->req.method = method;
 	q->req.path = q->target;
-	q->head_us = clock_mono_us();
+	q->head_us = q->body_us = clock_mono_us();
 	body_wait(q);
 	pthread_mutex_lock(&s->lock);
 	s->active++;
 	pthread_mutex_unlock(&s->lock);
 	id_choose(q);
 	log_request(q->req.id);
-	if (head_check(q, method, &status, &e) == -1)
+	rc = head_check(q, method, &status, &e);
+	if (rc == 0)
+		rc = body_check(q, &status, &e);
+	if (rc == -1)
 		answer_error(q, status, &e);
 	log_request(NULL);
-	/* Answered now, libmicrohttpd closes the connection; without a body
-	 * it will ask again at once, and keep it. */
-	if (q->answer == NULL || q->body_coming == 0)
-		return MHD_YES;
-	q->conn->linger = 1;
-	return answer_send(q);
+	q->held = rc == HTTP_ASK_WORKER || (rc == -1 && q->req.delay_ms > 0);
+	if (!q->held)
+		return head_end(q);
+	if (rc == HTTP_ASK_WORKER) {
+		request_queue(q);
+	} else {
+		conns_mark(s->conns, q->conn, 1, INT64_MAX);
+		MHD_suspend_connection(q->mhd);
+		park_put(s->park, q, q->req.delay_ms);
+	}
+	return MHD_YES;
 }
 
 static void
@@ -728,6 +808,8 @@ on_request(void *ctx, struct MHD_Connection *mhd, const char *url,
 	(void)ctx, (void)mhd, (void)url, (void)version;
 	if (!q->begun)
 		return head_take(q, method);
+	if (q->held)
+		return head_resume(q);
 	if (*n > 0) {
 		body_take(q, data, *n);
 		*n = 0;
@@ -940,6 +1022,7 @@ http_server_new(const struct http_server_options *o, struct http_server **out,
 	tick = s->o.read_ms / 4 + 1;
 	s->conns = conns_new(tick < TICK_MS ? tick : TICK_MS);
 	s->queue = queue_new(s->o.connections_max);
+	s->park = park_new(request_wake);
 	workers_start(s);
 	if (o->tls_cert != NULL || o->tls_key != NULL) {
 		if (tls_start(s, e) == -1)
@@ -969,6 +1052,8 @@ http_server_stop(struct http_server *s, int64_t drain_ms)
 		return;
 	s->stopped = 1;
 	atomic_store(&s->draining, 1);
+	if (s->park != NULL)
+		park_close(s->park);
 	if (s->daemon != NULL) {
 		fd = MHD_quiesce_daemon(s->daemon);
 		/* An activated socket is the service manager's too: who comes
@@ -1000,6 +1085,7 @@ http_server_free(struct http_server *s)
 	if (s->listen_fd != -1)
 		close(s->listen_fd);
 	queue_free(s->queue);
+	park_free(s->park);
 	router_free(s->router);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->lock);

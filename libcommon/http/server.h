@@ -42,10 +42,14 @@ struct http_req {
 	const char *params[HTTP_PARAMS_MAX]; /* of {name}s, in order, decoded */
 	const uint8_t *body; /* decoded (Content-Encoding: zstd is undone) */
 	size_t body_len;
-	const char *remote;       /* address of the peer, without the port */
+	const char *remote;       /* address of the peer, without the port;
+				     "local" over a unix socket */
 	char id[HTTP_ID_MAX + 1]; /* also in the answer's X-Request-Id */
-	/* authorize may note here whom it let in, for the handler and done. */
+	/* Authorisation may note here whom it let in and with which rights, for
+	 * the handler and done. */
 	char who[HTTP_WHO_MAX];
+	unsigned scopes;     /* the program's own */
+	int64_t delay_ms;    /* how long a refusal is to be held back */
 	struct arena *arena; /* for the handler: emptied when it returned */
 };
 
@@ -120,6 +124,8 @@ struct http_route {
 	unsigned scope;  /* the program's own: for authorize */
 };
 
+#define HTTP_ASK_WORKER 1 /* see authorize */
+
 struct http_server_options {
 	const char *address; /* "127.0.0.1:5751", "[::1]:5751", ":5751";
 				port 0 picks one. NULL: listen_fd */
@@ -141,9 +147,15 @@ struct http_server_options {
 	/*
 	 * Called with the head only, before the body is read (so a stranger
 	 * cannot make us buffer one), in the epoll thread: must not block. -1
-	 * refuses the request. q->arena is NULL. May be NULL.
+	 * refuses the request; HTTP_ASK_WORKER leaves the answer to
+	 * authorize_slow, which runs in a worker and may block (with a
+	 * deadline), still before the body is read. Its q->arena is emptied
+	 * afterwards; that of authorize is NULL. A refusal is held back for
+	 * q->delay_ms, which costs a connection and nothing else. May be NULL.
 	 */
 	int (*authorize)(void *ctx, struct http_req *q,
+	    const struct http_route *route, struct err *e);
+	int (*authorize_slow)(void *worker, struct http_req *q,
 	    const struct http_route *route, struct err *e);
 	/*
 	 * After each answer, in the epoll thread: must not block. route is NULL
