@@ -24,6 +24,7 @@
 #include "listen.h"
 #include "park.h"
 #include "router.h"
+#include "tls.h"
 
 #define WORKERS      8
 #define CONNECTIONS  2048
@@ -35,15 +36,14 @@
 #define ERROR_MAX    8192 /* bytes of an error's body */
 #define RETRY_AFTER  "2"  /* seconds */
 #define SEND_BLOCK   65536
-#define CERT_MAX     ((size_t)1 << 20)
 #define LAST_WORD_MS 250 /* for what is answered at the very end */
 #define STATUS_GONE  499 /* nobody is there to get an answer */
-#define TLS_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct http_server {
 	struct http_server_options o; /* with the defaults filled in */
 	struct router *router;
 	struct conns *conns;
+	struct tls *tls;     /* or NULL */
 	struct queue *queue; /* of requests that wait for a worker */
 	struct park *park;   /* refusals that are held back */
 	struct MHD_Daemon *daemon;
@@ -652,6 +652,24 @@ head_check(struct request *q, const char *method, int *status, struct err *e)
 	    : s->o.authorize(s->o.ctx, &q->req, q->route, e);
 }
 
+/* Whom the certificate of the connection names; the handshake is over by now. */
+static const char *
+subject_of(struct request *q)
+{
+	struct conn *c = q->conn;
+	char subject[TLS_SUBJECT_MAX];
+
+	if (q->server->o.tls_client_ca == NULL || c->subject_known)
+		return c->subject;
+	c->subject_known = 1;
+	if (tls_subject(MHD_get_connection_info(
+	                    q->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+	                    ->tls_session,
+	        subject) == 0)
+		c->subject = xstrdup(subject);
+	return c->subject;
+}
+
 /* What else the head alone can be refused for. */
 static int
 body_check(struct request *q, int *status, struct err *e)
@@ -737,6 +755,7 @@ head_take(struct request *q, const char *method)
 	q->begun = 1;
 	q->req.method = method;
 	q->req.path = q->target;
+	q->req.subject = subject_of(q);
 	q->head_us = q->body_us = clock_mono_us();
 	body_wait(q);
 	pthread_mutex_lock(&s->lock);
@@ -853,6 +872,7 @@ on_connection(void *ctx, struct MHD_Connection *mhd, void **conn,
 {
 	struct http_server *s = ctx;
 
+	tls_serve_here(s->tls);
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		conns_remove(s->conns, *conn);
 		return;
@@ -891,12 +911,12 @@ quiet_wait(struct http_server *s, deadline_t d)
 }
 
 static int
-daemon_start(
-    struct http_server *s, const char *cert, const char *key, struct err *e)
+daemon_start(struct http_server *s, struct err *e)
 {
+	const char *client_ca = s->tls != NULL ? tls_client_ca(s->tls) : NULL;
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD |
 	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-	    (cert != NULL ? MHD_USE_TLS : 0);
+	    (s->tls != NULL ? MHD_USE_TLS : 0);
 	/* When it fails it closes the socket, though not always: it gets one of
 	 * its own. */
 	int fd = fcntl(s->listen_fd, F_DUPFD_CLOEXEC, 0);
@@ -912,10 +932,13 @@ daemon_start(
 		{ MHD_OPTION_URI_LOG_CALLBACK, FN(on_target) },
 		{ MHD_OPTION_NOTIFY_COMPLETED, FN(on_completed) },
 		{ MHD_OPTION_NOTIFY_CONNECTION, FN(on_connection) },
-		{ cert != NULL ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END,
-		    PTR(cert) },
-		{ MHD_OPTION_HTTPS_MEM_KEY, PTR(key) },
+		{ s->tls != NULL ? MHD_OPTION_HTTPS_CERT_CALLBACK2
+		                 : MHD_OPTION_END,
+		    0, tls_retrieve() },
 		{ MHD_OPTION_HTTPS_PRIORITIES, PTR(TLS_PRIORITY) },
+		{ client_ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST
+		                    : MHD_OPTION_END,
+		    PTR(client_ca) },
 		{ MHD_OPTION_END },
 	};
 #undef FN
@@ -936,24 +959,15 @@ daemon_start(
 static int
 tls_start(struct http_server *s, struct err *e)
 {
-	struct secret key = { 0 };
-	struct buf cert;
-	int rc = -1;
+	const struct http_server_options *o = &s->o;
 
-	buf_init(&cert, CERT_MAX);
-	if (s->o.tls_cert == NULL || s->o.tls_key == NULL) {
-		err_set(e, ERR_INVALID, "TLS needs both certificate and key");
-		goto out;
-	}
-	if (file_read(s->o.tls_cert, &cert, e) == -1 ||
-	    secret_load(&key, s->o.tls_key, SECRET_MAX, NULL, e) == -1)
-		goto out;
-	/* Both are parsed at once and not looked at again. */
-	rc = daemon_start(s, buf_str(&cert), key.data, e);
-out:
-	secret_done(&key);
-	buf_done(&cert);
-	return rc;
+	if (o->tls_cert == NULL && o->tls_key == NULL &&
+	    o->tls_client_ca == NULL)
+		return 0;
+	if (o->tls_cert == NULL || o->tls_key == NULL)
+		return err_set(
+		    e, ERR_INVALID, "TLS needs both certificate and key");
+	return tls_new(o->tls_cert, o->tls_key, o->tls_client_ca, &s->tls, e);
 }
 
 static int
@@ -1017,17 +1031,14 @@ http_server_new(const struct http_server_options *o, struct http_server **out,
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->quiet, NULL);
 	if ((s->router = router_new(o->routes, e)) == NULL ||
-	    listen_start(s, e) == -1)
+	    tls_start(s, e) == -1 || listen_start(s, e) == -1)
 		goto fail;
 	tick = s->o.read_ms / 4 + 1;
 	s->conns = conns_new(tick < TICK_MS ? tick : TICK_MS);
 	s->queue = queue_new(s->o.connections_max);
 	s->park = park_new(request_wake);
 	workers_start(s);
-	if (o->tls_cert != NULL || o->tls_key != NULL) {
-		if (tls_start(s, e) == -1)
-			goto fail;
-	} else if (daemon_start(s, NULL, NULL, e) == -1)
+	if (daemon_start(s, e) == -1)
 		goto fail;
 	*out = s;
 	return 0;
@@ -1035,6 +1046,14 @@ fail:
 	http_server_stop(s, 0);
 	http_server_free(s);
 	return -1;
+}
+
+int
+http_server_reload(struct http_server *s, int only_if_changed, struct err *e)
+{
+	if (s->tls == NULL || (only_if_changed && !tls_changed(s->tls)))
+		return 0;
+	return tls_reload(s->tls, e) == 0 ? 1 : -1;
 }
 
 unsigned
@@ -1086,6 +1105,7 @@ http_server_free(struct http_server *s)
 		close(s->listen_fd);
 	queue_free(s->queue);
 	park_free(s->park);
+	tls_free(s->tls);
 	router_free(s->router);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->lock);

@@ -44,6 +44,8 @@ struct http_req {
 	size_t body_len;
 	const char *remote;       /* address of the peer, without the port;
 				     "local" over a unix socket */
+	const char *subject;      /* of the peer's verified certificate, as
+				     RFC 4514 has it; or NULL */
 	char id[HTTP_ID_MAX + 1]; /* also in the answer's X-Request-Id */
 	/* Authorisation may note here whom it let in and with which rights, for
 	 * the handler and done. */
@@ -140,6 +142,8 @@ struct http_server_options {
 	int64_t idle_ms;   /* between two requests; 0: 120 s */
 	int64_t read_ms;   /* see above; 0: 60 s */
 	const char *tls_cert, *tls_key; /* PEM files; NULL: plain HTTP */
+	const char *tls_client_ca; /* whose client certificates make a subject;
+				      or NULL */
 	void *ctx;
 	/* Per worker, in its thread; may be NULL. */
 	void *(*worker_new)(void *ctx);
@@ -169,6 +173,11 @@ struct http_server_options {
 /* Strings are not kept. */
 int http_server_new(const struct http_server_options *o,
     struct http_server **out, struct err *e);
+/* Reads certificate and key again, or only when the files have changed: 1 when it
+ * did, 0 when there was nothing to do, -1. Existing connections keep theirs; on
+ * failure all do. */
+int http_server_reload(
+    struct http_server *s, int only_if_changed, struct err *e);
 /* The port it listens on; 0 when that is no TCP socket. */
 unsigned http_server_port(const struct http_server *s);
 /*
