@@ -6,6 +6,7 @@
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../proto/bodies.h"
+#include "auth.h"
 #include "server.h"
 
 #define READY_MS 2000
@@ -52,6 +53,7 @@ handle_cache(
 	struct server *s = worker;
 	struct sign_keys ask = { 0 };
 	struct signing_keys keys;
+	const char *issuer = http_req_query(q, "issuer");
 	struct cache_info body = {
 		.version = NIKS3_VERSION,
 		.store_dir = s->store_dir,
@@ -62,5 +64,7 @@ handle_cache(
 	        deadline_in(READY_MS), e) != 0)
 		return -1;
 	body.public_keys = keys.public_keys;
+	if (issuer != NULL)
+		body.oidc_audience = auth_oidc_audience(s->auth, issuer);
 	return server_encode(r, 200, &cache_info_desc, &body, e);
 }

@@ -13,10 +13,11 @@
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
+#include "auth.h"
 #include "server.h"
 
-#define LISTEN_FD 3  /* the first one, by sd_listen_fds(3) */
-#define TOKEN_MIN 36 /* characters: as the clients' documentation has it */
+#define LISTEN_FD    3     /* the first one, by sd_listen_fds(3) */
+#define CERT_LOOK_MS 10000 /* how often files are looked at */
 
 struct config {
 	struct opt_common common;
@@ -28,6 +29,7 @@ struct config {
 	int64_t lease, lifetime;
 	uint64_t workers, connections;
 	const char *tls_cert, *tls_key;
+	struct auth_config auth;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -72,6 +74,7 @@ static const struct opt options[] = {
 	    "serve HTTPS with this certificate", 0, 0 },
 	{ "tls-key", "NIKS3_TLS_KEY", OPT_PATH, O(tls_key), 0, NULL, "FILE",
 	    "and this key", 0, 0 },
+	AUTH_OPTIONS(O(auth)),
 	{ NULL },
 };
 
@@ -83,28 +86,35 @@ static const struct opt_program program = {
 	.opts = options,
 };
 
-/* Keeps the hash and forgets the token. */
 static int
-load_token(struct config *c, uint8_t out[SHA256_LEN], struct err *e)
+load_token(struct config *c, struct err *e)
 {
-	if (c->token_path != NULL) {
-		secret_done(&c->token);
-		if (secret_load(
-		        &c->token, c->token_path, SECRET_MAX, NULL, e) != 0)
-			return err_prefix(e, "API token");
-	}
-	if (c->token.len == 0)
-		return err_set(e, ERR_USAGE,
-		    "no API token: give --api-token-path or "
-		    "NIKS3_API_TOKEN_PATH");
-	if (c->token.len < TOKEN_MIN) {
-		err_set(e, ERR_USAGE,
-		    "the API token has %zu characters, fewer than %d",
-		    c->token.len, TOKEN_MIN);
-		return err_hint(e, "make one with: openssl rand -hex 32");
-	}
-	sha256(c->token.data, c->token.len, out);
+	if (c->token_path == NULL)
+		return 0;
 	secret_done(&c->token);
+	if (secret_load(&c->token, c->token_path, SECRET_MAX, NULL, e) != 0)
+		return err_prefix(e, "API token");
+	return 0;
+}
+
+/* Keeps the hash of the API token, and forgets it. */
+static int
+make_auth(struct server *s, struct config *c, struct err *e)
+{
+	int rc = load_token(c, e);
+
+	if (rc == 0)
+		rc = auth_new(&c->auth, &c->token, s->pool, &s->auth, e);
+	secret_done(&c->token);
+	return rc;
+}
+
+static int
+check_tls(const struct config *c, struct err *e)
+{
+	if (c->auth.tls_client_ca != NULL && c->tls_cert == NULL)
+		return err_set(e, ERR_USAGE,
+		    "--tls-client-ca needs --tls-cert and --tls-key");
 	return 0;
 }
 
@@ -190,39 +200,114 @@ worker_new(void *ctx)
 }
 
 static int
+check_head(void *ctx, struct http_req *q, const struct http_route *route,
+    struct err *e)
+{
+	return auth_check(((struct server *)ctx)->auth, q, route, e);
+}
+
+static int
+check_head_slow(void *worker, struct http_req *q,
+    const struct http_route *route, struct err *e)
+{
+	return auth_check_slow(((struct server *)worker)->auth, q, route, e);
+}
+
+/* Where we listen: for everybody, and for a proxy. */
+struct listeners {
+	struct http_server *http[2];
+	size_t n;
+};
+
+/* address NULL is the socket that was handed over. */
+static int
+listen_at(struct listeners *l, struct server *s, const struct config *c,
+    const char *address, int tls, struct err *e)
+{
+	return http_server_new(
+	    &(struct http_server_options){
+	        .address = address,
+	        .listen_fd = LISTEN_FD,
+	        .routes = routes,
+	        .workers = c->workers,
+	        .connections_max = c->connections,
+	        .tls_cert = tls ? c->tls_cert : NULL,
+	        .tls_key = tls ? c->tls_key : NULL,
+	        .tls_client_ca = tls ? c->auth.tls_client_ca : NULL,
+	        .ctx = s,
+	        .worker_new = worker_new,
+	        .authorize = check_head,
+	        .authorize_slow = check_head_slow,
+	        .done = request_done,
+	    },
+	    &l->http[l->n], e);
+}
+
+static int
+listen_all(struct listeners *l, struct server *s, const struct config *c,
+    struct err *e)
+{
+	/* Socket activation hands the listener over. */
+	const char *address = service_listen_fds() > 0 ? NULL : c->http_addr;
+
+	if (listen_at(l, s, c, address, 1, e) != 0)
+		return -1;
+	l->n++;
+	log_info("listening", LOG_S("address", c->http_addr),
+	    LOG_U("port", http_server_port(l->http[0])));
+	if (c->auth.proxy_socket == NULL)
+		return 0;
+	if (listen_at(l, s, c, c->auth.proxy_socket, 0, e) != 0)
+		return -1;
+	l->n++;
+	log_info("listening", LOG_S("socket", c->auth.proxy_socket));
+	return 0;
+}
+
+static void
+listeners_stop(struct listeners *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		http_server_stop(l->http[i], SERVICE_DRAIN_MS);
+		http_server_free(l->http[i]);
+	}
+}
+
+/* A broken certificate does no harm to what runs: the old one stays. */
+static void
+reload(struct listeners *l, int only_if_changed)
+{
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < l->n; i++) {
+		int rc = http_server_reload(l->http[i], only_if_changed, &e);
+
+		if (rc == -1)
+			log_err(LOG_LEVEL_ERROR,
+			    "certificate not reloaded, the old one stays", &e);
+		else if (rc == 1)
+			log_info("certificate reloaded");
+	}
+}
+
+static int
 serve(struct server *s, const struct config *c, struct err *e)
 {
-	struct http_server *http;
-	int fds = service_listen_fds();
+	struct listeners l = { .n = 0 };
+	int rc;
 
 	if (wait_for_schema(s, e) != 0)
 		return -1;
-	if (http_server_new(
-	        &(struct http_server_options){
-	            /* Socket activation hands the listener over. */
-	            .address = fds > 0 ? NULL : c->http_addr,
-	            .listen_fd = LISTEN_FD,
-	            .routes = routes,
-	            .workers = c->workers,
-	            .connections_max = c->connections,
-	            .tls_cert = c->tls_cert,
-	            .tls_key = c->tls_key,
-	            .ctx = s,
-	            .worker_new = worker_new,
-	            .authorize = auth_check,
-	            .done = request_done,
-	        },
-	        &http, e) != 0)
-		return -1;
-	log_info("listening", LOG_S("address", c->http_addr),
-	    LOG_U("port", http_server_port(http)));
-	service_ready("serving");
-	while (service_wait(deadline_in(INT32_MAX), alive, s) != 0)
-		;
-	service_stopping();
-	http_server_stop(http, SERVICE_DRAIN_MS);
-	http_server_free(http);
-	return 0;
+	rc = listen_all(&l, s, c, e);
+	if (rc == 0) {
+		service_ready("serving");
+		while ((rc = service_wait(
+		            deadline_in(CERT_LOOK_MS), alive, s)) != 0)
+			reload(&l, rc != 1);
+		service_stopping();
+	}
+	listeners_stop(&l);
+	return rc;
 }
 
 int
@@ -243,17 +328,19 @@ main(int argc, char **argv)
 	s.cache_url = c.cache_url;
 	s.lease_us = c.lease;
 	s.auth_us = c.lifetime;
-	if (load_token(&c, s.token_sha256, &e) == 0 &&
+	if (check_tls(&c, &e) == 0 &&
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    db_pool_new(c.db.data, program.name, c.workers, &s.pool, &e) == 0 &&
-	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0)
+	    make_auth(&s, &c, &e) == 0 && !c.common.check &&
+	    connect_peers(&s, &c, peers, &e) == 0)
 		serve(&s, &c, &e);
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
 	ipc_client_free(s.uploader);
 	ipc_client_free(s.gc);
 	ipc_client_free(s.signer);
+	auth_free(s.auth);
 	db_pool_free(s.pool);
 	ipc_peers_free(peers);
 	opt_done(&program, &c);

@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../libcommon/codec/sha256.h"
 #include "../../libcommon/http/server.h"
 #include "../../proto/messages.h"
+#include "../../proto/scopes.h"
 
+struct auth;
 struct db;
 struct db_pool;
 struct desc;
@@ -27,7 +28,7 @@ struct server {
 	const char *cache_url; /* or NULL */
 	int64_t lease_us;
 	int64_t auth_us; /* lifetime of an authorisation */
-	uint8_t token_sha256[SHA256_LEN];
+	struct auth *auth;
 };
 
 /* How long the parts of a request may take, each. */
@@ -43,24 +44,13 @@ struct server {
 int64_t server_auth_memory_us(const struct server *s);
 
 /*
- * Scopes. A route names those of which a credential must have one; none is for
- * everybody. Write and admin imply read, and nothing else implies anything.
+ * What a route may ask for beside the scopes of proto/scopes.h, of which it names
+ * those that will do.
  */
-enum {
-	SCOPE_NONE = 0,
-	SCOPE_READ = 1,
-	SCOPE_WRITE = 2,  /* push, and create pins */
-	SCOPE_PIN = 4,    /* create and delete pins */
-	SCOPE_GC = 8,     /* start collections and look at them */
-	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
-	SCOPE_ALL = 31
-};
+#define SCOPE_PUBLIC  64  /* for everybody, unless reads are gated */
+#define SCOPE_PIN_SET 128 /* its first parameter names a pin to be set */
 
 extern const struct http_route routes[];
-
-/* Notes the credential's name in q->who: uploads belong to it. */
-int auth_check(void *ctx, struct http_req *q, const struct http_route *route,
-    struct err *e);
 
 /* A connection to the database for the next steps of a request. */
 int server_db(struct server *s, struct db **out, struct err *e);
@@ -105,6 +95,9 @@ http_handler handle_why;
 http_handler handle_pins_list;
 http_handler handle_pin_set;
 http_handler handle_pin_delete;
+http_handler handle_tokens_list;
+http_handler handle_token_create;
+http_handler handle_token_revoke;
 http_handler handle_cache;
 http_handler handle_ready;
 http_handler handle_health;

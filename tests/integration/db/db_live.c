@@ -542,7 +542,8 @@ live_setup(void **state)
 	auth_us = 0;
 	sql("TRUNCATE objects, contents, pending, tombstones, closures, pins,"
 	    " uploads, upload_needs, upload_roots, upload_paths,"
-	    " upload_writes, multiparts, gc_runs, gc_run_roots, stat_deltas");
+	    " upload_writes, multiparts, gc_runs, gc_run_roots, stat_deltas,"
+	    " tokens");
 	deadlines();
 	return 0;
 }
@@ -601,6 +602,7 @@ static const struct live_group *const groups[] = {
 	&conn_live,
 	&race_live,
 	&deadlock_live,
+	&tokens_live,
 	&migrate_live,
 };
 

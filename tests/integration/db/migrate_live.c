@@ -42,12 +42,12 @@ test_schema_versions(void **state)
 	assert_int_equal(db_schema_check(server, &error), -1);
 	assert_int_equal(error.kind, ERR_VERSION);
 	assert_non_null(strstr(error.hint, "upgrade niks3"));
-	sql("DELETE FROM goose_db_version WHERE version_id > 2");
+	sql("DELETE FROM goose_db_version WHERE version_id > 4");
 	/* As an older goose undoes. */
 	sql("INSERT INTO goose_db_version (version_id, is_applied)"
-	    " VALUES (2, false)");
+	    " VALUES (4, false)");
 	assert_int_equal(db_schema_check(server, &error), -1);
-	assert_non_null(strstr(error.msg, "version 1, this program needs 2"));
+	assert_non_null(strstr(error.msg, "version 3, this program needs 4"));
 	assert_string_equal(error.hint, "run: niks3-migrate up");
 	sql("DELETE FROM goose_db_version WHERE NOT is_applied");
 	sql("ALTER TABLE goose_db_version RENAME TO g");
@@ -71,25 +71,27 @@ test_migrations(void **state)
 	    migrate_status(
 	        live_owner, "/nonexistent", live_arena, &all, &count, &e));
 	FAILS(ERR_NOT_FOUND, migrate_up(live_owner, dir, said, &n, &e));
-	write_file(dir, "0003_b.sql",
+	write_file(dir, "0005_b.sql",
 	    "-- +goose Up\nCREATE TABLE b ();\nCREATE TABLE b2 ();\n"
 	    "-- +goose Down\nDROP TABLE b2;\nDROP TABLE b;\n");
-	/* The database has two, and this directory does not. */
+	/* The database has four, and this directory does not. */
 	FAILS(ERR_VERSION,
 	    migrate_status(live_owner, dir, live_arena, &all, &count, &e));
 	FAILS(ERR_VERSION, migrate_up(live_owner, dir, said, &n, &e));
 	write_file(dir, "0001_init.sql", "-- +goose Up\nSELECT 1;\n");
 	write_file(dir, "0002_collector.sql", "-- +goose Up\nSELECT 1;\n");
+	write_file(dir, "0003_compat.sql", "-- +goose Up\nSELECT 1;\n");
+	write_file(dir, "0004_tokens.sql", "-- +goose Up\nSELECT 1;\n");
 	write_file(dir, "README", "none of ours");
-	write_file(dir, "0004_broken.sql",
+	write_file(dir, "0006_broken.sql",
 	    "-- +goose Up\nCREATE TABLE c ();\nSELECT 1 / 0;\n");
 	OK(migrate_status(live_owner, dir, live_arena, &all, &count, &e));
-	assert_int_equal(count, 4);
+	assert_int_equal(count, 6);
 	assert_int_equal(all[0].version, 1);
 	assert_true(all[0].applied);
 	assert_non_null(all[0].applied_at);
-	assert_true(all[1].applied);
-	assert_false(all[2].applied);
+	assert_true(all[3].applied);
+	assert_false(all[4].applied);
 
 	/* Each is one transaction. */
 	FAILS(ERR_INTERNAL, migrate_up(live_owner, dir, said, &n, &e));
@@ -101,7 +103,7 @@ test_migrations(void **state)
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname IN ('b', 'b2', 'c')"),
 	    0);
-	write_file(dir, "00003_twice.sql", "-- +goose Up\nSELECT 1;\n");
+	write_file(dir, "00005_twice.sql", "-- +goose Up\nSELECT 1;\n");
 	FAILS(ERR_INVALID, migrate_up(live_owner, dir, said, &n, &e));
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
@@ -109,7 +111,7 @@ test_migrations(void **state)
 	/* The real ones: down, and up again. */
 	live_view(0);
 	n = 0;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MIGRATE_SCHEMA_VERSION; i++)
 		OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
 	assert_int_equal(number("SELECT count(*) FROM pg_class"
 	                        " WHERE relname = 'objects'"),
@@ -117,9 +119,9 @@ test_migrations(void **state)
 	FAILS(ERR_NOT_FOUND,
 	    migrate_down(live_owner, live_migrations(), said, &n, &e));
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * MIGRATE_SCHEMA_VERSION);
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * MIGRATE_SCHEMA_VERSION);
 	live_view(1);
 }
 
@@ -143,7 +145,7 @@ test_migrations_together(void **state)
 
 	(void)state;
 	live_view(0);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < MIGRATE_SCHEMA_VERSION; i++)
 		OK(migrate_down(
 		    live_owner, live_migrations(), said, &n[0], &e));
 	n[0] = 0;
@@ -201,7 +203,7 @@ test_data(void **state)
 	check_new_data();
 	OK(migrate_down(live_owner, live_migrations(), said, &n, &e));
 	OK(migrate_up(live_owner, live_migrations(), said, &n, &e));
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 2 * MIGRATE_SCHEMA_VERSION);
 	live_view(1);
 	check_new_data();
 	check_rules();
