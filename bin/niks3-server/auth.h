@@ -79,25 +79,21 @@ struct auth_config {
 	    { "mtls-proxy-address", "NIKS3_MTLS_PROXY_ADDRESSES", OPT_LIST,    \
 		    (o) + offsetof(struct auth_config, proxy_addresses), 0,    \
 		    NULL, "IP",                                                \
-		    "believe those headers from there; repeat "                \
-		    "(default: this host)",                                    \
+		    "believe those headers from there (default: this host)",   \
 		    0, 0 },                                                    \
 	    { "mtls-proxy-socket", "NIKS3_MTLS_PROXY_SOCKET", OPT_PATH,        \
 		    (o) + offsetof(struct auth_config, proxy_socket), 0, NULL, \
-		    "PATH", "or only over this unix socket", 0, 0 },           \
+		    "PATH", "and over this unix socket; alone, only there", 0, \
+		    0 },                                                       \
 	    { "mtls-bound-subject", NULL, OPT_LIST,                            \
 		    (o) + offsetof(struct auth_config, bound_subjects), 0,     \
-		    NULL, "GLOB",                                              \
-		    "certificates that may do everything; "                    \
-		    "repeat",                                                  \
-		    0, 0 },                                                    \
+		    NULL, "GLOB", "certificates that may do everything", 0,    \
+		    0 },                                                       \
 	{                                                                      \
 		"mtls-bound-subject-read", NULL, OPT_LIST,                     \
 		    (o) + offsetof(struct auth_config, bound_subjects_read),   \
 		    0, NULL, "GLOB",                                           \
-		    "certificates that may read; others "                      \
-		    "may not; repeat",                                         \
-		    0, 0                                                       \
+		    "certificates that may read; others may not", 0, 0         \
 	}
 
 /* For a page of metrics; logins by how they ended. */

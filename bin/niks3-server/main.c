@@ -257,6 +257,11 @@ listen_all(struct listeners *l, struct server *s, const struct config *c,
 	    LOG_U("port", http_server_port(l->http[0])));
 	if (c->auth.proxy_socket == NULL)
 		return 0;
+	/* What comes over one unix socket looks like what comes over another. */
+	if (http_server_port(l->http[0]) == 0)
+		return err_set(e, ERR_USAGE,
+		    "--mtls-proxy-socket: we listen at a unix socket already, "
+		    "and could not tell a proxy from others");
 	if (listen_at(l, s, c, c->auth.proxy_socket, 0, e) != 0)
 		return -1;
 	l->n++;

@@ -171,6 +171,15 @@ beside again --mtls-proxy-header X-SSL-Client-Verify \
 passes 'a socket that was left behind is taken over' wait_until 10 \
     grep -q 'listening.*socket=' "$TMP/again.log"
 
+proc_stop "$TMP" TERM again again-uploader
+fails 'there are no two of them' 'could not tell a proxy from others' \
+    niks3-server --db "host=$POSTGRES_DIR dbname=$STACK_NAME user=niks3_server" \
+    --http-addr "$TMP/http.sock" --api-token-path "$STACK/token" \
+    --signer-socket "ipc://$STACK/run/signer.sock" \
+    --gc-socket "ipc://$STACK/run/gc.sock" --store-dir "$STACK_STORE" \
+    --upload-socket "ipc://$TMP/both.sock" \
+    --mtls-proxy-header X --mtls-proxy-socket "$TMP/proxy.sock"
+
 # ---- options that exclude each other ----
 
 wrong() {
