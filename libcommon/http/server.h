@@ -4,12 +4,12 @@
  * handlers. Only this file's implementation knows libmicrohttpd.
  *
  * A request is refused as early as can be: malformed, no such route (404, 405)
- * and refused by authorize, in this order, then coded in a way we do not know
- * (415), too long (413) or one too many (503), all with the head alone. A body
- * that was on its way is then not read, and the connection is closed after the
- * answer. Only a body without a length that proves too long is read to its end,
- * and thrown away, before the 413 goes out; meanwhile the clock below does not
- * wait for it.
+ * and refused by authorize or, in a worker, by authorize_slow, in this order, then
+ * coded in a way we do not know (415), too long (413) or one too many (503), all
+ * with the head alone. A body that was on its way is then not read, and the
+ * connection is closed after the answer. Only a body without a length that proves
+ * too long is read to its end, and thrown away, before the 413 goes out; meanwhile
+ * the clock below does not wait for it.
  *
  * Limits: the head (HTTP_HEAD_MAX), the body of each route, all bodies in memory
  * together, connections in all and per address, and time: a head must be there

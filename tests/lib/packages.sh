@@ -5,7 +5,7 @@ PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 	libpq-dev libmsgpack-dev libnng-dev libbz2-dev libsqlite3-dev
 	libcmocka-dev libgnutls28-dev libcjose-dev'
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
-	jq procps zstd'
+	jq openssl procps zstd'
 PACKAGES_CHECK='clang-format-14 mandoc spin'
 
 # packages_missing NAME...: prints those that are not installed.
