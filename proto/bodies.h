@@ -283,12 +283,47 @@ DESC_DECLARE(cache_config, CACHE_CONFIG_FIELDS)
 	F(S, U64, logical_bytes, INT64_MAX, 0)
 DESC_DECLARE(cache_stats, CACHE_STATS_FIELDS)
 
-/* GET /api/v2/cache: what a client should know. */
+/* ---- tokens ---- */
+
+/*
+ * POST /api/v2/tokens: 201 with the token, which is shown this once. It is given
+ * no scope that who asks lacks. expires_in_s 0 is never. GET lists all by id,
+ * DELETE /api/v2/tokens/{id or name} revokes one: 204. scopes are those of
+ * proto/scopes.h, times are RFC 3339.
+ */
+#define API_TOKENS_MAX     10000
+#define API_TOKEN_NAME_MAX 100
+#define TOKEN_REQUEST_FIELDS(S, F, L, O)       \
+	F(S, STRS, scopes, 16, DESC_REQUIRED)  \
+	F(S, STR, name, API_TOKEN_NAME_MAX, 0) \
+	F(S, U64, expires_in_s, API_AGE_MAX, DESC_OMIT)
+DESC_DECLARE(token_request, TOKEN_REQUEST_FIELDS)
+#define TOKEN_ENTRY_FIELDS(S, F, L, O)                 \
+	F(S, U64, id, INT64_MAX, DESC_REQUIRED)        \
+	F(S, STR, name, API_TOKEN_NAME_MAX, DESC_OMIT) \
+	F(S, STRS, scopes, 16, 0)                      \
+	F(S, STR, created_by, 256, DESC_OMIT)          \
+	F(S, STR, created_at, 40, DESC_OMIT)           \
+	F(S, STR, expires_at, 40, DESC_OMIT)           \
+	F(S, STR, last_used_at, 40, DESC_OMIT)         \
+	F(S, STR, revoked_at, 40, DESC_OMIT)
+DESC_DECLARE(token_entry, TOKEN_ENTRY_FIELDS)
+#define TOKEN_LIST_FIELDS(S, F, L, O) \
+	L(S, token_entry, tokens, API_TOKENS_MAX, 0)
+DESC_DECLARE(token_list, TOKEN_LIST_FIELDS)
+#define TOKEN_CREATED_FIELDS(S, F, L, O)                   \
+	F(S, STR, token, 128, DESC_REQUIRED | DESC_SECRET) \
+	O(S, token_entry, entry, DESC_REQUIRED)
+DESC_DECLARE(token_created, TOKEN_CREATED_FIELDS)
+
+/* GET /api/v2/cache?issuer=URL: what a client should know. oidc_audience: for
+ * whom tokens of that issuer must be made, absent when they are not accepted. */
 #define CACHE_INFO_FIELDS(S, F, L, O)            \
 	F(S, STR, version, 32, DESC_REQUIRED)    \
 	F(S, STR, store_dir, 255, DESC_REQUIRED) \
 	F(S, STR, cache_url, 1024, DESC_OMIT)    \
-	F(S, STRS, public_keys, 64, 0)
+	F(S, STRS, public_keys, 64, 0)           \
+	F(S, STR, oidc_audience, 1024, DESC_OMIT)
 DESC_DECLARE(cache_info, CACHE_INFO_FIELDS)
 
 /* Any answer of 400 and above. run: the garbage collection that is in the

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks by the #include lines that an arrow between layers only points left:
 #
-#	core <- codec <- proto <- nix <- { ipc, db, http <- s3 } <- bin
+#	core <- codec <- proto <- nix <- { ipc, db, http <- { s3, oidc } } <- bin
 #
 # and that each foreign library is known where it belongs and nowhere else.
 # The tables proto/*.def hold no code and may be read by all. Prints TAP.
@@ -17,8 +17,8 @@ layer_may() {
 	proto)	echo core codec ;;
 	nix)	echo core codec proto ;;
 	ipc | db | http) echo core codec proto nix ;;
-	s3)	echo core codec proto nix http ;;
-	bin/*)	echo core codec proto nix ipc db http s3 ;;
+	s3 | oidc) echo core codec proto nix http ;;
+	bin/*)	echo core codec proto nix ipc db http s3 oidc ;;
 	esac
 }
 
@@ -29,7 +29,9 @@ microhttpd.h http
 libpq-fe.h db
 expat.h s3
 zstd.h codec
-jansson.h (codec|nix)
+jansson.h (codec|nix|oidc)
+cjose/ oidc
+gnutls/ http
 msgpack codec
 openssl/ (codec|s3)'
 
@@ -54,7 +56,7 @@ layer_of() {
 }
 
 for dir in libcommon/core libcommon/codec proto libcommon/nix libcommon/ipc \
-    libcommon/db libcommon/http libcommon/s3 bin/*; do
+    libcommon/db libcommon/http libcommon/s3 libcommon/oidc bin/*; do
 	[ -d "$dir" ] || continue
 	layer=$(layer_of "$dir/")
 	allowed=" table $layer $(layer_may "$layer") "

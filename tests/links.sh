@@ -20,11 +20,11 @@ while read -r program banned; do
 		is "$program is not linked with $lib" "$bad" ''
 	done
 done <<'EOT'
-niks3 libnng libpq libmicrohttpd libexpat
+niks3 libnng libpq libmicrohttpd libexpat libcjose
 niks3-server libexpat
-niks3-uploader libpq libmicrohttpd
-niks3-signer libpq libcurl libmicrohttpd libexpat
-niks3-gc libcurl libmicrohttpd libexpat
-niks3-migrate libnng libcurl libmicrohttpd libexpat
+niks3-uploader libpq libmicrohttpd libcjose
+niks3-signer libpq libcurl libmicrohttpd libexpat libcjose
+niks3-gc libcurl libmicrohttpd libexpat libcjose
+niks3-migrate libnng libcurl libmicrohttpd libexpat libcjose
 EOT
 tap_done

@@ -1,8 +1,10 @@
+#include "basic.h"
+
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
 #include "../../libcommon/codec/base64.h"
-#include "server.h"
 
 int
 basic_password(const char *header, char out[BASIC_PASSWORD_MAX + 1])

@@ -8,6 +8,7 @@
 #include "../../libcommon/db/stats.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../proto/bodies.h"
+#include "auth.h"
 #include "server.h"
 
 #define READY_MS 2000
@@ -64,9 +65,7 @@ server_public_keys(
 const char *
 server_oidc_audience(const struct server *s, const char *issuer)
 {
-	(void)s;
-	(void)issuer;
-	return NULL;
+	return issuer != NULL ? auth_oidc_audience(s->auth, issuer) : NULL;
 }
 
 int
@@ -82,6 +81,8 @@ handle_cache(
 
 	if (server_public_keys(s, q->arena, &body.public_keys, e) != 0)
 		return -1;
+	body.oidc_audience =
+	    server_oidc_audience(s, http_req_query(q, "issuer"));
 	return server_encode(r, 200, &cache_info_desc, &body, e);
 }
 

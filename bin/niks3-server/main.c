@@ -14,6 +14,7 @@
 #include "../../libcommon/db/status.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../libcommon/nix/storepath.h"
+#include "auth.h"
 #include "census.h"
 #include "health.h"
 #include "metrics.h"
@@ -22,10 +23,10 @@
 #include "read.h"
 #include "server.h"
 
-#define CHORES_MS 600000 /* between two turns of what is done by the hour */
-#define RETRY_MS  10000  /* where that failed */
-#define LISTEN_FD 3      /* the first one, by sd_listen_fds(3) */
-#define TOKEN_MIN 36     /* characters: as the clients' documentation has it */
+#define CHORES_MS    600000 /* between two turns of what is done by the hour */
+#define RETRY_MS     10000  /* where that failed */
+#define LISTEN_FD    3      /* the first one, by sd_listen_fds(3) */
+#define CERT_LOOK_MS 10000  /* how often files are looked at */
 
 struct config {
 	struct opt_common common;
@@ -41,6 +42,7 @@ struct config {
 	uint64_t narinfo_cache, max_nar_size;
 	int64_t narinfo_ttl;
 	const char *s3_ca_cert;
+	struct auth_config auth;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -99,6 +101,7 @@ static const struct opt options[] = {
 	{ "max-nar-size", "NIKS3_MAX_NAR_SIZE", OPT_SIZE, O(max_nar_size), 0,
 	    "0", "SIZE", "the largest NAR to be pushed; 0: no limit", 0,
 	    INT64_MAX },
+	AUTH_OPTIONS(O(auth)),
 	{ NULL },
 };
 
@@ -110,28 +113,35 @@ static const struct opt_program program = {
 	.opts = options,
 };
 
-/* Keeps the hash and forgets the token. */
 static int
-load_token(struct config *c, uint8_t out[SHA256_LEN], struct err *e)
+load_token(struct config *c, struct err *e)
 {
-	if (c->token_path != NULL) {
-		secret_done(&c->token);
-		if (secret_load(
-		        &c->token, c->token_path, SECRET_MAX, NULL, e) != 0)
-			return err_prefix(e, "API token");
-	}
-	if (c->token.len == 0)
-		return err_set(e, ERR_USAGE,
-		    "no API token: give --api-token-path or "
-		    "NIKS3_API_TOKEN_PATH");
-	if (c->token.len < TOKEN_MIN) {
-		err_set(e, ERR_USAGE,
-		    "the API token has %zu characters, fewer than %d",
-		    c->token.len, TOKEN_MIN);
-		return err_hint(e, "make one with: openssl rand -hex 32");
-	}
-	sha256(c->token.data, c->token.len, out);
+	if (c->token_path == NULL)
+		return 0;
 	secret_done(&c->token);
+	if (secret_load(&c->token, c->token_path, SECRET_MAX, NULL, e) != 0)
+		return err_prefix(e, "API token");
+	return 0;
+}
+
+/* Keeps the hash of the API token, and forgets it. */
+static int
+make_auth(struct server *s, struct config *c, struct err *e)
+{
+	int rc = load_token(c, e);
+
+	if (rc == 0)
+		rc = auth_new(&c->auth, &c->token, s->pool, &s->auth, e);
+	secret_done(&c->token);
+	return rc;
+}
+
+static int
+check_tls(const struct config *c, struct err *e)
+{
+	if (c->auth.tls_client_ca != NULL && c->tls_cert == NULL)
+		return err_set(e, ERR_USAGE,
+		    "--tls-client-ca needs --tls-cert and --tls-key");
 	return 0;
 }
 
@@ -244,46 +254,139 @@ chores(struct server *s)
 }
 
 static int
+check_head(void *ctx, struct http_req *q, const struct http_route *route,
+    struct err *e)
+{
+	return auth_check(((struct server *)ctx)->auth, q, route, e);
+}
+
+static int
+check_head_slow(void *worker, struct http_req *q,
+    const struct http_route *route, struct err *e)
+{
+	return auth_check_slow(((struct server *)worker)->auth, q, route, e);
+}
+
+/* Where we listen: for everybody, and for a proxy. */
+struct listeners {
+	struct http_server *http[2];
+	size_t n;
+};
+
+/* address NULL is the socket that was handed over. */
+static int
+listen_at(struct listeners *l, struct server *s, const struct config *c,
+    const char *address, int tls, struct err *e)
+{
+	return http_server_new(
+	    &(struct http_server_options){
+	        .address = address,
+	        .listen_fd = LISTEN_FD,
+	        .routes = routes,
+	        .workers = c->workers,
+	        .connections_max = c->connections,
+	        .tls_cert = tls ? c->tls_cert : NULL,
+	        .tls_key = tls ? c->tls_key : NULL,
+	        .tls_client_ca = tls ? c->auth.tls_client_ca : NULL,
+	        .ctx = s,
+	        .worker_new = worker_new,
+	        .authorize = check_head,
+	        .authorize_slow = check_head_slow,
+	        .done = request_done,
+	    },
+	    &l->http[l->n], e);
+}
+
+static int
+listen_all(struct listeners *l, struct server *s, const struct config *c,
+    struct err *e)
+{
+	/* Socket activation hands the listener over. */
+	const char *address = service_listen_fds() > 0 ? NULL : c->http_addr;
+
+	if (listen_at(l, s, c, address, 1, e) != 0)
+		return -1;
+	l->n++;
+	log_info("listening", LOG_S("address", c->http_addr),
+	    LOG_U("port", http_server_port(l->http[0])));
+	if (c->auth.proxy_socket == NULL)
+		return 0;
+	/* What comes over one unix socket looks like what comes over another. */
+	if (http_server_port(l->http[0]) == 0)
+		return err_set(e, ERR_USAGE,
+		    "--mtls-proxy-socket: we listen at a unix socket already, "
+		    "and could not tell a proxy from others");
+	if (listen_at(l, s, c, c->auth.proxy_socket, 0, e) != 0)
+		return -1;
+	l->n++;
+	log_info("listening", LOG_S("socket", c->auth.proxy_socket));
+	return 0;
+}
+
+static void
+listeners_stop(struct listeners *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		http_server_stop(l->http[i], SERVICE_DRAIN_MS);
+		http_server_free(l->http[i]);
+	}
+}
+
+/* A broken certificate does no harm to what runs: the old one stays. */
+static void
+reload(struct listeners *l, int only_if_changed)
+{
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < l->n; i++) {
+		int rc = http_server_reload(l->http[i], only_if_changed, &e);
+
+		if (rc == -1)
+			log_err(LOG_LEVEL_ERROR,
+			    "certificate not reloaded, the old one stays", &e);
+		else if (rc == 1)
+			log_info("certificate reloaded");
+	}
+}
+
+/* Until we are to stop. */
+static void
+wait_and_see(struct server *s, struct listeners *l)
+{
+	deadline_t chore = 0, look = deadline_in(CERT_LOOK_MS);
+	int rc;
+
+	while (
+	    (rc = service_wait(chore < look ? chore : look, alive, s)) != 0) {
+		if (rc == 1 || deadline_left(look) == 0) {
+			reload(l, rc != 1);
+			look = deadline_in(CERT_LOOK_MS);
+		}
+		if (deadline_left(chore) == 0)
+			chore = chores(s);
+	}
+}
+
+static int
 serve(struct server *s, const struct config *c, struct err *e)
 {
-	struct http_server *http;
+	struct listeners l = { .n = 0 };
 	struct census *census;
-	int fds = service_listen_fds(), rc = -1;
+	int rc;
 
 	if (wait_for_schema(s, e) != 0)
 		return -1;
 	census = census_new(s->pool, s->metrics);
 	s->peers = peers_new(&(struct peers_options){
 	    .signer = s->signer, .uploader = s->uploader, .gc = s->gc });
-	if (http_server_new(
-	        &(struct http_server_options){
-	            /* Socket activation hands the listener over. */
-	            .address = fds > 0 ? NULL : c->http_addr,
-	            .listen_fd = LISTEN_FD,
-	            .routes = routes,
-	            .workers = c->workers,
-	            .connections_max = c->connections,
-	            .tls_cert = c->tls_cert,
-	            .tls_key = c->tls_key,
-	            .ctx = s,
-	            .worker_new = worker_new,
-	            .authorize = auth_check,
-	            .done = request_done,
-	        },
-	        &http, e) != 0)
-		goto out;
-	s->http = http;
-	log_info("listening", LOG_S("address", c->http_addr),
-	    LOG_U("port", http_server_port(http)));
-	service_ready("serving");
-	for (deadline_t next = 0; service_wait(next, alive, s) != 0;)
-		if (deadline_left(next) == 0)
-			next = chores(s);
-	service_stopping();
-	http_server_stop(http, SERVICE_DRAIN_MS);
-	http_server_free(http);
-	rc = 0;
-out:
+	rc = listen_all(&l, s, c, e);
+	if (rc == 0) {
+		s->http = l.http[0];
+		service_ready("serving");
+		wait_and_see(s, &l);
+		service_stopping();
+	}
+	listeners_stop(&l);
 	peers_free(s->peers);
 	census_free(census);
 	return rc;
@@ -311,13 +414,14 @@ main(int argc, char **argv)
 	s.max_nar_size = c.max_nar_size;
 	s.metrics = server_metrics_new(routes);
 	s.health = health_new();
-	if (load_token(&c, s.token_sha256, &e) == 0 &&
+	if (check_tls(&c, &e) == 0 &&
 	    storepath_check_dir(c.store_dir, &e) == 0 &&
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    /* One for each worker, and one for the figures. */
 	    db_pool_new(c.db.data, program.name, c.workers + 1, &s.pool, &e) ==
 	        0 &&
-	    !c.common.check && connect_peers(&s, &c, peers, &e) == 0) {
+	    make_auth(&s, &c, &e) == 0 && !c.common.check &&
+	    connect_peers(&s, &c, peers, &e) == 0) {
 		s.reads = reads_new(&(struct reads_options){
 		    .uploader = s.uploader,
 		    .ca_file = c.s3_ca_cert,
@@ -334,6 +438,7 @@ main(int argc, char **argv)
 	ipc_client_free(s.uploader);
 	ipc_client_free(s.gc);
 	ipc_client_free(s.signer);
+	auth_free(s.auth);
 	db_pool_free(s.pool);
 	health_free(s.health);
 	metrics_free(s.metrics);

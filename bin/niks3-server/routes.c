@@ -1,5 +1,4 @@
-/* The routes, who may take them, and what every handler needs. */
-#include <stdio.h>
+/* The routes, who may take them (auth.h), and what every handler needs. */
 #include <string.h>
 
 #include "../../libcommon/codec/json.h"
@@ -7,7 +6,6 @@
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/num.h"
-#include "../../libcommon/core/secret.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "compat.h"
@@ -84,7 +82,7 @@ const struct http_route routes[] = {
 	{ "GET", V1 "/gc/status", handle_compat_gc_status, 0, COLLECT },
 	{ "GET", V1 "/pins", handle_compat_pins, 0, SCOPE_WRITE | SCOPE_PIN },
 	{ "POST", V1 "/pins/{name}", handle_compat_pin_set, BODY_SMALL,
-	    SCOPE_WRITE | SCOPE_PIN },
+	    SCOPE_WRITE | SCOPE_PIN | SCOPE_PIN_SET },
 	{ "DELETE", V1 "/pins/{name}", handle_compat_pin_delete, 0,
 	    SCOPE_PIN | SCOPE_ADMIN },
 	{ "POST", V2 "/gc", handle_gc_start, BODY_SMALL, COLLECT },
@@ -99,46 +97,14 @@ const struct http_route routes[] = {
 	{ "GET", V2 "/why/{name}", handle_why, 0, SCOPE_READ },
 	{ "GET", V2 "/pins", handle_pins_list, 0, SCOPE_READ | SCOPE_PIN },
 	{ "PUT", V2 "/pins/{name}", handle_pin_set, BODY_SMALL,
-	    SCOPE_WRITE | SCOPE_PIN },
+	    SCOPE_WRITE | SCOPE_PIN | SCOPE_PIN_SET },
 	{ "DELETE", V2 "/pins/{name}", handle_pin_delete, 0,
 	    SCOPE_PIN | SCOPE_ADMIN },
+	{ "GET", V2 "/tokens", handle_tokens_list, 0, SCOPE_ADMIN },
+	{ "POST", V2 "/tokens", handle_token_create, BODY_SMALL, SCOPE_ADMIN },
+	{ "DELETE", V2 "/tokens/{which}", handle_token_revoke, 0, SCOPE_ADMIN },
 	{ NULL },
 };
-
-/*
- * Compares hashes, so that the time tells nothing about the token, not even its
- * length.
- */
-int
-auth_check(void *ctx, struct http_req *q, const struct http_route *route,
-    struct err *e)
-{
-	struct server *s = ctx;
-	const char *header = http_req_header(q, "Authorization");
-	static const char scheme[] = "Bearer ";
-	char password[BASIC_PASSWORD_MAX + 1];
-	uint8_t digest[SHA256_LEN];
-
-	if (route->scope == SCOPE_NONE || (route->scope & SCOPE_PUBLIC) != 0)
-		return 0;
-	if (route->challenge != NULL && basic_password(header, password) == 0) {
-		sha256(password, strlen(password), digest);
-		explicit_bzero(password, sizeof password);
-	} else if (header != NULL &&
-	    strncmp(header, scheme, sizeof scheme - 1) == 0) {
-		header += sizeof scheme - 1;
-		sha256(header, strlen(header), digest);
-	} else {
-		err_set(e, ERR_UNAUTHORIZED, "no bearer token");
-		return err_hint(
-		    e, "send the header Authorization: Bearer TOKEN");
-	}
-	if (!secret_equal(digest, s->token_sha256, sizeof digest))
-		return err_set(
-		    e, ERR_UNAUTHORIZED, "the token is not accepted");
-	snprintf(q->who, sizeof q->who, "api-token");
-	return 0;
-}
 
 int64_t
 server_auth_memory_us(const struct server *s)

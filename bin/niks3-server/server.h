@@ -8,11 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../libcommon/codec/sha256.h"
 #include "../../libcommon/http/server.h"
 #include "../../proto/messages.h"
+#include "../../proto/scopes.h"
 
 struct api_error_body;
+struct auth;
 struct commit_path;
 struct db;
 struct db_pool;
@@ -40,11 +41,11 @@ struct server {
 	struct page_cache *status; /* the operators' page, for a moment */
 	int64_t lease_us;
 	int64_t auth_us; /* lifetime of an authorisation */
-	uint8_t token_sha256[SHA256_LEN];
 	struct metrics *metrics;
 	struct peers *peers;
 	struct health *health;
 	struct http_server *_Atomic http; /* NULL until it listens */
+	struct auth *auth;
 };
 
 /* How long the parts of a request may take, each. */
@@ -60,27 +61,13 @@ struct server {
 int64_t server_auth_memory_us(const struct server *s);
 
 /*
- * Scopes. A route names those of which a credential must have one; none is for
- * everybody. Write and admin imply read, and nothing else implies anything.
+ * What a route may ask for beside the scopes of proto/scopes.h, of which it names
+ * those that will do.
  */
-enum {
-	SCOPE_NONE = 0,
-	SCOPE_READ = 1,
-	SCOPE_WRITE = 2,  /* push, and create pins */
-	SCOPE_PIN = 4,    /* create and delete pins */
-	SCOPE_GC = 8,     /* start collections and look at them */
-	SCOPE_ADMIN = 16, /* collections, closures, pins: what deletes */
-	SCOPE_ALL = 31
-};
-
-/* Beside those that will do: for everybody, unless reads are gated. */
-#define SCOPE_PUBLIC 64
+#define SCOPE_PUBLIC  64  /* for everybody, unless reads are gated */
+#define SCOPE_PIN_SET 128 /* its first parameter names a pin to be set */
 
 extern const struct http_route routes[];
-
-/* Notes the credential's name in q->who: uploads belong to it. */
-int auth_check(void *ctx, struct http_req *q, const struct http_route *route,
-    struct err *e);
 
 /* A connection to the database for the next steps of a request. */
 int server_db(struct server *s, struct db **out, struct err *e);
@@ -129,11 +116,6 @@ const char *server_oidc_audience(const struct server *s, const char *issuer);
 int server_public_keys(
     struct server *s, struct arena *a, struct desc_strs *out, struct err *e);
 
-/* basic.c: the password of HTTP Basic (RFC 7617), for browsers, which send no
- * bearer token. Returns 0, or -1 when header is none of it; out is to be wiped. */
-#define BASIC_PASSWORD_MAX 1024
-int basic_password(const char *header, char out[BASIC_PASSWORD_MAX + 1]);
-
 http_handler handle_read;
 http_handler handle_narinfos;
 http_handler handle_root;
@@ -159,6 +141,9 @@ http_handler handle_why;
 http_handler handle_pins_list;
 http_handler handle_pin_set;
 http_handler handle_pin_delete;
+http_handler handle_tokens_list;
+http_handler handle_token_create;
+http_handler handle_token_revoke;
 http_handler handle_cache;
 http_handler handle_ready;
 http_handler handle_health;

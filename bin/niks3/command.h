@@ -11,6 +11,7 @@ int command_gc(int argc, char **argv);
 int command_pins(int argc, char **argv);
 int command_closures(int argc, char **argv);
 int command_why(int argc, char **argv);
+int command_token(int argc, char **argv);
 
 struct arena;
 struct err;

@@ -20,6 +20,7 @@ static const struct command {
 	{ "pins", command_pins, "keep closures by name" },
 	{ "closures", command_closures, "list what was pushed; take it away" },
 	{ "why", command_why, "tell what keeps a path" },
+	{ "token", command_token, "make, list and revoke tokens" },
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

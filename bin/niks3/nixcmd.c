@@ -1,31 +1,24 @@
 #include "nixcmd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
-#include "../../libcommon/core/file.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "../../libcommon/nix/storepath.h"
+#include "spawn.h"
 
 #define OUTPUT_MAX   ((size_t)2 << 30) /* 2 M paths at 1 KiB each */
 #define STDERR_MAX   ((size_t)64 << 10)
 #define SYMLINKS_MAX 255
 #define ARGS_MAX     4000 /* paths in one command line */
-
-extern char **environ;
 
 int
 nixcmd_store_dir(const char **out, struct err *e)
@@ -150,64 +143,21 @@ last_words(struct buf *text)
 	return s;
 }
 
-/* Runs argv with standard output into out; its standard error goes into the
- * error when it fails. Only nix runs here: no nng, so a child is allowed. */
+/* What nix said goes into the error when it fails. */
 static int
 run(char *const argv[], struct buf *out, struct err *e)
 {
-	int outfd[2] = { -1, -1 }, errfile = -1, status, rc = -1;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, pipes;
 	struct buf words;
-	pid_t pid;
+	int status, rc;
 
 	buf_init(&words, STDERR_MAX);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	sigemptyset(&none);
-	sigemptyset(&pipes);
-	sigaddset(&pipes, SIGPIPE); /* which we ignore */
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &pipes);
-	posix_spawnattr_setflags(
-	    &attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (pipe2(outfd, O_CLOEXEC) != 0 ||
-	    (errfile = memfd_create("nix-stderr", MFD_CLOEXEC)) < 0) {
-		err_sys(e, "pipe");
-		goto out;
-	}
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, outfd[1], 1);
-	posix_spawn_file_actions_adddup2(&actions, errfile, 2);
-	errno = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
-	if (errno != 0) {
-		err_sys(e, "run %s", argv[0]);
-		err_hint(e, "is Nix installed and in PATH?");
-		goto out;
-	}
-	close(outfd[1]);
-	outfd[1] = -1;
-	rc = file_read_fd(outfd[0], out, e);
+	rc = spawn_read(argv, INT64_MAX, out, &words, &status, e);
 	if (rc != 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (rc == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
-		lseek(errfile, 0, SEEK_SET);
-		file_read_fd(errfile, &words, NULL);
+		err_hint(e, "is Nix installed and in PATH?");
+	else if (status != 0)
 		rc = err_set(e, ERR_NOT_FOUND, "nix %s: %s", argv[3],
 		    words.len > 0 ? last_words(&words) : "failed");
-	}
-out:
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
 	buf_done(&words);
-	for (int i = 0; i < 2; i++)
-		if (outfd[i] >= 0)
-			close(outfd[i]);
-	if (errfile >= 0)
-		close(errfile);
 	return rc;
 }
 

@@ -60,15 +60,11 @@ print_text(const char *s)
 int64_t
 print_time(const char *rfc3339)
 {
-	struct tm tm = { 0 };
-	const char *end;
+	int64_t us;
 
-	if (rfc3339 == NULL)
+	if (rfc3339 == NULL || clock_parse_rfc3339(rfc3339, &us) != 0)
 		return -1;
-	end = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (end == NULL || (*end != 'Z' && *end != '.'))
-		return -1;
-	return (int64_t)timegm(&tm) * 1000000;
+	return us - us % 1000000;
 }
 
 void

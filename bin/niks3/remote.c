@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../../libcommon/codec/json.h"
 #include "../../libcommon/codec/zstream.h"
@@ -12,6 +11,7 @@
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/http/client.h"
 #include "../../proto/bodies.h"
+#include "credential.h"
 
 #define TRIES_MAX    6
 #define BODY_MAX     ((size_t)512 << 20)
@@ -23,7 +23,7 @@ struct remote {
 	const struct remote_config *config;
 	char *url; /* without a trailing slash */
 	const char *host;
-	struct secret token;
+	struct credential *credential;
 	const volatile int *cancel;
 	atomic_uint_fast64_t requests;
 };
@@ -34,58 +34,6 @@ struct remote_conn {
 	struct zstream *z;
 	struct buf body, packed, answer, url;
 };
-
-/* $XDG_CONFIG_HOME/niks3/auth-token; NULL when there is none. */
-static char *
-default_token_path(struct err *e)
-{
-	const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	struct buf path;
-	char *found = NULL;
-	int rc;
-
-	buf_init(&path, 4096);
-	if (dir != NULL && dir[0] == '/')
-		rc = buf_printf(&path, e, "%s/niks3/auth-token", dir);
-	else
-		rc = buf_printf(&path, e, "%s/.config/niks3/auth-token",
-		    home != NULL ? home : "");
-	if (rc == 0 && access(buf_str(&path), F_OK) == 0)
-		found = buf_steal(&path, NULL);
-	buf_done(&path);
-	return found;
-}
-
-static int
-load_token(struct remote *r, struct err *e)
-{
-	const struct remote_config *c = r->config;
-	char *path = NULL;
-	int rc;
-
-	if (c->token_path != NULL) {
-		rc = secret_load(&r->token, c->token_path, SECRET_MAX, NULL, e);
-	} else if ((path = default_token_path(e)) != NULL) {
-		rc = secret_load(&r->token, path, SECRET_MAX, NULL, e);
-	} else if (c->client_cert != NULL) {
-		rc = 0; /* the certificate says who we are */
-	} else {
-		rc = err_set(e, ERR_USAGE, "no API token");
-		err_hint(e,
-		    "give --auth-token-path or NIKS3_AUTH_TOKEN_FILE, or put "
-		    "it "
-		    "into ~/.config/niks3/auth-token");
-		free(path);
-		return rc;
-	}
-	if (rc == 0)
-		for (size_t i = 0; i < r->token.len; i++)
-			if (r->token.data[i] < 0x21 || r->token.data[i] > 0x7e)
-				rc = err_set(e, ERR_INVALID,
-				    "the file holds more than one word");
-	free(path);
-	return rc == 0 ? 0 : err_prefix(e, "API token");
-}
 
 int
 remote_new(const struct remote_config *c, struct remote **out, struct err *e)
@@ -113,7 +61,7 @@ remote_new(const struct remote_config *c, struct remote **out, struct err *e)
 		    "together");
 		goto fail;
 	}
-	if (load_token(r, e) != 0)
+	if (credential_new(c, &r->credential, e) != 0)
 		goto fail;
 	http_client_global_init();
 	*out = r;
@@ -128,7 +76,7 @@ remote_free(struct remote *r)
 {
 	if (r == NULL)
 		return;
-	secret_done(&r->token);
+	credential_free(r->credential);
 	free(r->url);
 	free(r);
 }
@@ -252,11 +200,11 @@ remote_call(struct remote_conn *c, const struct remote_call *call,
 	struct http_call http = {
 		.method = call->method,
 		.headers = headers,
-		.bearer = r->token.data,
 		.deadline = call->deadline,
 		.response = &c->answer,
 		.cancel = call->stubborn ? NULL : r->cancel,
 	};
+	int rc;
 
 	if (call->busy != NULL)
 		*call->busy = 0;
@@ -266,12 +214,20 @@ remote_call(struct remote_conn *c, const struct remote_call *call,
 		return -1;
 	http.url = buf_str(&c->url);
 	for (unsigned n = 0;; n++) {
+		struct secret token = { 0 };
 		int64_t pause = clock_backoff(n, 100, 5000);
 
 		buf_reset(&c->answer);
 		err_clear(e);
 		atomic_fetch_add(&r->requests, 1);
-		if (http_call(c->http, &http, &answer, e) == 0) {
+		/* Each time: an old one may have been replaced. */
+		if (credential_get(r->credential, call->deadline, &token, e) !=
+		    0)
+			return -1;
+		http.bearer = token.len > 0 ? token.data : NULL;
+		rc = http_call(c->http, &http, &answer, e);
+		secret_done(&token);
+		if (rc == 0) {
 			if (answer.status < 300)
 				break;
 			answered_error(c, call, answer.status, e);

@@ -21,6 +21,7 @@ struct remote;
 struct remote_config {
 	const char *server_url;
 	const char *token_path;
+	const char *token_script;
 	const char *ca_cert, *client_cert, *client_key;
 };
 
@@ -32,6 +33,9 @@ struct remote_config {
 	    { "auth-token-path", "NIKS3_AUTH_TOKEN_FILE", OPT_PATH,            \
 		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
 		    "FILE", "file with the API token", 0, 0 },                 \
+	    { "auth-token-script", NULL, OPT_STR,                              \
+		    (o) + offsetof(struct remote_config, token_script), 0,     \
+		    NULL, "COMMAND", "or what prints it as JSON", 0, 0 },      \
 	    { "ca-cert", NULL, OPT_PATH,                                       \
 		    (o) + offsetof(struct remote_config, ca_cert), 0, NULL,    \
 		    "FILE", "trust these authorities for the server", 0, 0 },  \
@@ -44,11 +48,8 @@ struct remote_config {
 		    "FILE", "and its key", 0, 0                                \
 	}
 
-/*
- * Finds the token (--auth-token-path, NIKS3_AUTH_TOKEN_FILE, or
- * $XDG_CONFIG_HOME/niks3/auth-token) and checks the URL. Strings of c must
- * outlive it.
- */
+/* Checks the URL, and finds out where the token comes from (credential.h).
+ * Strings of c must outlive it. */
 int remote_new(
     const struct remote_config *c, struct remote **out, struct err *e);
 void remote_free(struct remote *r); /* takes NULL */

@@ -1,6 +1,7 @@
 #include "clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "secret.h"
@@ -107,4 +108,77 @@ clock_fmt_rfc3339(char out[CLOCK_RFC3339_MAX], int64_t wall_us)
 	else
 		snprintf(out + len, CLOCK_RFC3339_MAX - len, "Z");
 	return out;
+}
+
+/* Exactly n digits, from min to max. */
+static int
+take_digits(const char **s, int n, int min, int max, int *out)
+{
+	int v = 0;
+
+	for (int i = 0; i < n; i++, (*s)++) {
+		if (**s < '0' || **s > '9')
+			return -1;
+		v = v * 10 + **s - '0';
+	}
+	*out = v;
+	return v >= min && v <= max ? 0 : -1;
+}
+
+/* One of the characters. */
+static int
+take_char(const char **s, const char *any)
+{
+	if (**s == '\0' || strchr(any, **s) == NULL)
+		return -1;
+	(*s)++;
+	return 0;
+}
+
+static int
+take_offset(const char **s, int *seconds)
+{
+	int sign = **s == '-' ? -1 : 1, h = 0, m = 0;
+
+	if (take_char(s, "Zz") == 0) {
+		*seconds = 0;
+		return 0;
+	}
+	if (take_char(s, "+-") != 0 || take_digits(s, 2, 0, 23, &h) != 0 ||
+	    take_char(s, ":") != 0 || take_digits(s, 2, 0, 59, &m) != 0)
+		return -1;
+	*seconds = sign * (h * 3600 + m * 60);
+	return 0;
+}
+
+int
+clock_parse_rfc3339(const char *s, int64_t *wall_us)
+{
+	struct tm tm = { 0 };
+	int offset, fraction = 0;
+
+	if (take_digits(&s, 4, 1, 9999, &tm.tm_year) != 0 ||
+	    take_char(&s, "-") != 0 ||
+	    take_digits(&s, 2, 1, 12, &tm.tm_mon) != 0 ||
+	    take_char(&s, "-") != 0 ||
+	    take_digits(&s, 2, 1, 31, &tm.tm_mday) != 0 ||
+	    take_char(&s, "Tt ") != 0 ||
+	    take_digits(&s, 2, 0, 23, &tm.tm_hour) != 0 ||
+	    take_char(&s, ":") != 0 ||
+	    take_digits(&s, 2, 0, 59, &tm.tm_min) != 0 ||
+	    take_char(&s, ":") != 0 ||
+	    take_digits(&s, 2, 0, 60, &tm.tm_sec) != 0)
+		return -1;
+	if (take_char(&s, ".") == 0) {
+		if (*s < '0' || *s > '9')
+			return -1;
+		for (int unit = 100000; *s >= '0' && *s <= '9'; s++, unit /= 10)
+			fraction += (*s - '0') * unit;
+	}
+	if (take_offset(&s, &offset) != 0 || *s != '\0')
+		return -1;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	*wall_us = ((int64_t)timegm(&tm) - offset) * 1000000 + fraction;
+	return 0;
 }

@@ -35,4 +35,8 @@ int64_t clock_backoff(unsigned n, int64_t base_ms, int64_t cap_ms);
 #define CLOCK_RFC3339_MAX 40
 const char *clock_fmt_rfc3339(char out[CLOCK_RFC3339_MAX], int64_t wall_us);
 
+/* RFC 3339, section 5.6, with any offset; fractions beyond microseconds are cut
+ * off. 0 or -1. */
+int clock_parse_rfc3339(const char *s, int64_t *wall_us);
+
 #endif

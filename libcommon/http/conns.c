@@ -202,6 +202,8 @@ conns_add(
 void
 conns_remove(struct conns *cs, struct conn *c)
 {
+	free(c->subject);
+	c->subject = NULL;
 	pthread_mutex_lock(&cs->lock);
 	list_take(&cs->open, c);
 	if (c->linger && !cs->ended && cs->nlingering < LINGER_MAX &&

@@ -24,6 +24,8 @@ struct conn {
 	int linger;                    /* the peer may still be sending */
 	size_t drained;                /* bytes thrown away while lingering */
 	char remote[INET6_ADDRSTRLEN]; /* the peer's address */
+	int subject_known;             /* it was looked for */
+	char *subject; /* of the peer's certificate, or NULL; freed with it */
 };
 
 struct conns;

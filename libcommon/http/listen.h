@@ -1,5 +1,5 @@
 /*
- * Listening TCP sockets.
+ * Listening sockets.
  */
 #ifndef HTTP_LISTEN_H
 #define HTTP_LISTEN_H
@@ -8,7 +8,9 @@ struct err;
 
 /*
  * Listens at "host:port", "[v6]:port" or ":port" (every address, IPv6 and IPv4);
- * host may be a name, port 0 has the system pick one. *fd is non-blocking and
+ * host may be a name, port 0 has the system pick one. With a '/' in front it is the
+ * path of a unix socket: what is there and nobody listens at is replaced, and who
+ * may connect is for the rights of its directory to say. *fd is non-blocking and
  * closed on exec.
  */
 int listen_open(const char *address, int *fd, struct err *e);

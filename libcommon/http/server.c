@@ -22,8 +22,10 @@
 #include "../core/secret.h"
 #include "conns.h"
 #include "listen.h"
+#include "park.h"
 #include "relay.h"
 #include "router.h"
+#include "tls.h"
 
 #define WORKERS      8
 #define CONNECTIONS  2048
@@ -35,17 +37,17 @@
 #define ERROR_MAX    8192 /* bytes of an error's body */
 #define RETRY_AFTER  "2"  /* seconds */
 #define SEND_BLOCK   65536
-#define CERT_MAX     ((size_t)1 << 20)
 #define LAST_WORD_MS 250 /* for what is answered at the very end */
 #define STATUS_GONE  499 /* nobody is there to get an answer */
-#define TLS_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct http_server {
 	struct http_server_options o; /* with the defaults filled in */
 	struct router *router;
 	struct conns *conns;
+	struct tls *tls;     /* or NULL */
 	struct queue *queue; /* of requests that wait for a worker */
 	struct relay *relay; /* NULL under TLS */
+	struct park *park;   /* refusals that are held back */
 	struct MHD_Daemon *daemon;
 	int listen_fd;
 	unsigned port;
@@ -95,6 +97,7 @@ struct request {
 	struct arena *mem;  /* holds the request itself, and its texts */
 	const char *target; /* as it was sent */
 	int begun;          /* its head is there */
+	int held;           /* it waits with its head alone */
 	const struct http_route *route;
 	const char *allow;    /* for a 405 */
 	uint64_t body_coming; /* UINT64_MAX: of unknown length */
@@ -103,6 +106,7 @@ struct request {
 	struct buf body;
 	size_t charged;  /* of server->bodies */
 	int64_t head_us; /* when its head was there */
+	int64_t body_us; /* since when its body may come */
 	int status;      /* of the answer */
 	struct MHD_Response *answer;
 	size_t answer_len;
@@ -498,6 +502,25 @@ request_run(struct request *q, struct worker *w)
 	arena_reset(w->arena);
 }
 
+/* With the head alone. */
+static void
+request_check(struct request *q, struct worker *w)
+{
+	struct http_server *s = q->server;
+	struct err e = ERR_INIT;
+	int rc;
+
+	q->req.arena = w->arena;
+	if (atomic_load(&s->cutting))
+		rc = err_set(&e, ERR_UNAVAILABLE, "the server is stopping");
+	else
+		rc = s->o.authorize_slow(w->user, &q->req, q->route, &e);
+	if (rc == -1)
+		answer_error(q, 0, &e);
+	q->req.arena = NULL;
+	arena_reset(w->arena);
+}
+
 static void
 worker_turn(struct worker *w, struct request *q)
 {
@@ -507,14 +530,26 @@ worker_turn(struct worker *w, struct request *q)
 	    stream_relay(q))
 		return;
 	log_request(q->req.id);
-	if (q->answer == NULL)
+	if (q->held)
+		request_check(q, w);
+	else if (q->answer == NULL)
 		request_run(q, w);
 	else if (atomic_load(&w->server->cutting))
 		q->stream.failed = 1;
 	else if (stream_fill(&q->stream, w->user, &e) == -1)
 		log_err(LOG_LEVEL_WARN, "answer cut short", &e);
 	log_request(NULL);
-	MHD_resume_connection(q->mhd); /* q is no longer ours */
+	/* q is no longer ours */
+	if (q->held && q->answer != NULL && q->req.delay_ms > 0)
+		park_put(w->server->park, q, q->req.delay_ms);
+	else
+		MHD_resume_connection(q->mhd);
+}
+
+static void
+request_wake(void *item)
+{
+	MHD_resume_connection(((struct request *)item)->mhd);
 }
 
 static void *
@@ -654,7 +689,7 @@ coding_check(struct request *q, int *status, struct err *e)
 	    e, ERR_INVALID, "Content-Encoding: only zstd is understood");
 }
 
-/* All that the head alone can be refused for. */
+/* What comes before it is known who asks: 0, -1 or HTTP_ASK_WORKER. */
 static int
 head_check(struct request *q, const char *method, int *status, struct err *e)
 {
@@ -663,9 +698,33 @@ head_check(struct request *q, const char *method, int *status, struct err *e)
 	if (framing_check(q, e) == -1 ||
 	    target_route(q, method, status, e) == -1)
 		return -1;
-	if (s->o.authorize != NULL &&
-	    s->o.authorize(s->o.ctx, &q->req, q->route, e) == -1)
-		return -1;
+	return s->o.authorize == NULL
+	    ? 0
+	    : s->o.authorize(s->o.ctx, &q->req, q->route, e);
+}
+
+/* Whom the certificate of the connection names; the handshake is over by now. */
+static const char *
+subject_of(struct request *q)
+{
+	struct conn *c = q->conn;
+	char subject[TLS_SUBJECT_MAX];
+
+	if (q->server->o.tls_client_ca == NULL || c->subject_known)
+		return c->subject;
+	c->subject_known = 1;
+	if (tls_subject(MHD_get_connection_info(
+	                    q->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+	                    ->tls_session,
+	        subject) == 0)
+		c->subject = xstrdup(subject);
+	return c->subject;
+}
+
+/* What else the head alone can be refused for. */
+static int
+body_check(struct request *q, int *status, struct err *e)
+{
 	if (coding_check(q, status, e) == -1)
 		return -1;
 	buf_init(&q->body, q->route->body_max);
@@ -702,8 +761,39 @@ body_wait(struct request *q)
 	struct http_server *s = q->server;
 
 	conns_mark(s->conns, q->conn, 1,
-	    q->head_us / 1000 + s->o.read_ms +
+	    q->body_us / 1000 + s->o.read_ms +
 	        q->received * 1000 / HTTP_RATE_MIN);
+}
+
+/* The head is all right, or answered. */
+static enum MHD_Result
+head_end(struct request *q)
+{
+	/* Answered now, libmicrohttpd closes the connection; without a body
+	 * it will ask again at once, and keep it. */
+	if (q->answer == NULL || q->body_coming == 0)
+		return MHD_YES;
+	q->conn->linger = 1;
+	return answer_send(q);
+}
+
+/*
+ * A connection that is suspended in the first call for a request gets that call
+ * again when it is resumed, and until then nothing of the body: also not the
+ * "100 Continue" that asks for it (libmicrohttpd 0.9.75).
+ */
+static enum MHD_Result
+head_resume(struct request *q)
+{
+	struct err e = ERR_INIT;
+	int status = 0;
+
+	q->held = 0;
+	q->body_us = clock_mono_us();
+	body_wait(q);
+	if (q->answer == NULL && body_check(q, &status, &e) == -1)
+		answer_error(q, status, &e);
+	return head_end(q);
 }
 
 static enum MHD_Result
@@ -711,27 +801,36 @@ head_take(struct request *q, const char *method)
 {
 	struct http_server *s = q->server;
 	struct err e = ERR_INIT;
-	int status = 0;
+	int status = 0, rc;
 
 	q->begun = 1;
 	q->req.method = method;
 	q->req.path = q->target;
-	q->head_us = clock_mono_us();
+	q->req.subject = subject_of(q);
+	q->head_us = q->body_us = clock_mono_us();
 	body_wait(q);
 	pthread_mutex_lock(&s->lock);
 	s->active++;
 	pthread_mutex_unlock(&s->lock);
 	id_choose(q);
 	log_request(q->req.id);
-	if (head_check(q, method, &status, &e) == -1)
+	rc = head_check(q, method, &status, &e);
+	if (rc == 0)
+		rc = body_check(q, &status, &e);
+	if (rc == -1)
 		answer_error(q, status, &e);
 	log_request(NULL);
-	/* Answered now, libmicrohttpd closes the connection; without a body
-	 * it will ask again at once, and keep it. */
-	if (q->answer == NULL || q->body_coming == 0)
-		return MHD_YES;
-	q->conn->linger = 1;
-	return answer_send(q);
+	q->held = rc == HTTP_ASK_WORKER || (rc == -1 && q->req.delay_ms > 0);
+	if (!q->held)
+		return head_end(q);
+	if (rc == HTTP_ASK_WORKER) {
+		request_queue(q);
+	} else {
+		conns_mark(s->conns, q->conn, 1, INT64_MAX);
+		MHD_suspend_connection(q->mhd);
+		park_put(s->park, q, q->req.delay_ms);
+	}
+	return MHD_YES;
 }
 
 static void
@@ -779,6 +878,8 @@ on_request(void *ctx, struct MHD_Connection *mhd, const char *url,
 	(void)ctx, (void)mhd, (void)url, (void)version;
 	if (!q->begun)
 		return head_take(q, method);
+	if (q->held)
+		return head_resume(q);
 	if (*n > 0) {
 		body_take(q, data, *n);
 		*n = 0;
@@ -822,6 +923,7 @@ on_connection(void *ctx, struct MHD_Connection *mhd, void **conn,
 {
 	struct http_server *s = ctx;
 
+	tls_serve_here(s->tls);
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		conns_remove(s->conns, *conn);
 		return;
@@ -860,12 +962,12 @@ quiet_wait(struct http_server *s, deadline_t d)
 }
 
 static int
-daemon_start(
-    struct http_server *s, const char *cert, const char *key, struct err *e)
+daemon_start(struct http_server *s, struct err *e)
 {
+	const char *client_ca = s->tls != NULL ? tls_client_ca(s->tls) : NULL;
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD |
 	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-	    (cert != NULL ? MHD_USE_TLS : 0);
+	    (s->tls != NULL ? MHD_USE_TLS : 0);
 	/* When it fails it closes the socket, though not always: it gets one of
 	 * its own. */
 	int fd = fcntl(s->listen_fd, F_DUPFD_CLOEXEC, 0);
@@ -881,10 +983,13 @@ daemon_start(
 		{ MHD_OPTION_URI_LOG_CALLBACK, FN(on_target) },
 		{ MHD_OPTION_NOTIFY_COMPLETED, FN(on_completed) },
 		{ MHD_OPTION_NOTIFY_CONNECTION, FN(on_connection) },
-		{ cert != NULL ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END,
-		    PTR(cert) },
-		{ MHD_OPTION_HTTPS_MEM_KEY, PTR(key) },
+		{ s->tls != NULL ? MHD_OPTION_HTTPS_CERT_CALLBACK2
+		                 : MHD_OPTION_END,
+		    0, tls_retrieve() },
 		{ MHD_OPTION_HTTPS_PRIORITIES, PTR(TLS_PRIORITY) },
+		{ client_ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST
+		                    : MHD_OPTION_END,
+		    PTR(client_ca) },
 		{ MHD_OPTION_END },
 	};
 #undef FN
@@ -905,24 +1010,15 @@ daemon_start(
 static int
 tls_start(struct http_server *s, struct err *e)
 {
-	struct secret key = { 0 };
-	struct buf cert;
-	int rc = -1;
+	const struct http_server_options *o = &s->o;
 
-	buf_init(&cert, CERT_MAX);
-	if (s->o.tls_cert == NULL || s->o.tls_key == NULL) {
-		err_set(e, ERR_INVALID, "TLS needs both certificate and key");
-		goto out;
-	}
-	if (file_read(s->o.tls_cert, &cert, e) == -1 ||
-	    secret_load(&key, s->o.tls_key, SECRET_MAX, NULL, e) == -1)
-		goto out;
-	/* Both are parsed at once and not looked at again. */
-	rc = daemon_start(s, buf_str(&cert), key.data, e);
-out:
-	secret_done(&key);
-	buf_done(&cert);
-	return rc;
+	if (o->tls_cert == NULL && o->tls_key == NULL &&
+	    o->tls_client_ca == NULL)
+		return 0;
+	if (o->tls_cert == NULL || o->tls_key == NULL)
+		return err_set(
+		    e, ERR_INVALID, "TLS needs both certificate and key");
+	return tls_new(o->tls_cert, o->tls_key, o->tls_client_ca, &s->tls, e);
 }
 
 static int
@@ -986,7 +1082,7 @@ http_server_new(const struct http_server_options *o, struct http_server **out,
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->quiet, NULL);
 	if ((s->router = router_new(o->routes, e)) == NULL ||
-	    listen_start(s, e) == -1)
+	    tls_start(s, e) == -1 || listen_start(s, e) == -1)
 		goto fail;
 	tick = s->o.read_ms / 4 + 1;
 	s->conns = conns_new(tick < TICK_MS ? tick : TICK_MS);
@@ -994,11 +1090,9 @@ http_server_new(const struct http_server_options *o, struct http_server **out,
 	if (o->tls_cert == NULL && o->tls_key == NULL)
 		s->relay = relay_new(&(struct relay_options){
 		    .wait_ms = s->o.read_ms, .rate_min = HTTP_RATE_MIN });
+	s->park = park_new(request_wake);
 	workers_start(s);
-	if (o->tls_cert != NULL || o->tls_key != NULL) {
-		if (tls_start(s, e) == -1)
-			goto fail;
-	} else if (daemon_start(s, NULL, NULL, e) == -1)
+	if (daemon_start(s, e) == -1)
 		goto fail;
 	*out = s;
 	return 0;
@@ -1025,6 +1119,14 @@ http_server_waiting(struct http_server *s)
 	return queue_len(s->queue);
 }
 
+int
+http_server_reload(struct http_server *s, int only_if_changed, struct err *e)
+{
+	if (s->tls == NULL || (only_if_changed && !tls_changed(s->tls)))
+		return 0;
+	return tls_reload(s->tls, e) == 0 ? 1 : -1;
+}
+
 unsigned
 http_server_port(const struct http_server *s)
 {
@@ -1040,6 +1142,8 @@ http_server_stop(struct http_server *s, int64_t drain_ms)
 		return;
 	s->stopped = 1;
 	atomic_store(&s->draining, 1);
+	if (s->park != NULL)
+		park_close(s->park);
 	if (s->daemon != NULL) {
 		fd = MHD_quiesce_daemon(s->daemon);
 		/* An activated socket is the service manager's too: who comes
@@ -1073,6 +1177,8 @@ http_server_free(struct http_server *s)
 	if (s->listen_fd != -1)
 		close(s->listen_fd);
 	queue_free(s->queue);
+	park_free(s->park);
+	tls_free(s->tls);
 	router_free(s->router);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->lock);

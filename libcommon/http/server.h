@@ -4,12 +4,12 @@
  * handlers. Only this file's implementation knows libmicrohttpd.
  *
  * A request is refused as early as can be: malformed, no such route (404, 405)
- * and refused by authorize, in this order, then coded in a way we do not know
- * (415), too long (413) or one too many (503), all with the head alone. A body
- * that was on its way is then not read, and the connection is closed after the
- * answer. Only a body without a length that proves too long is read to its end,
- * and thrown away, before the 413 goes out; meanwhile the clock below does not
- * wait for it.
+ * and refused by authorize or, in a worker, by authorize_slow, in this order, then
+ * coded in a way we do not know (415), too long (413) or one too many (503), all
+ * with the head alone. A body that was on its way is then not read, and the
+ * connection is closed after the answer. Only a body without a length that proves
+ * too long is read to its end, and thrown away, before the 413 goes out; meanwhile
+ * the clock below does not wait for it.
  *
  * Limits: the head (HTTP_HEAD_MAX), the body of each route, all bodies in memory
  * together, connections in all and per address, and time: a head must be there
@@ -42,11 +42,17 @@ struct http_req {
 	const char *params[HTTP_PARAMS_MAX]; /* of {name}s, in order, decoded */
 	const uint8_t *body; /* decoded (Content-Encoding: zstd is undone) */
 	size_t body_len;
-	const char *remote;       /* address of the peer, without the port */
+	const char *remote;       /* address of the peer, without the port;
+				     "local" over a unix socket */
+	const char *subject;      /* of the peer's verified certificate, as
+				     RFC 4514 has it; or NULL */
 	char id[HTTP_ID_MAX + 1]; /* also in the answer's X-Request-Id */
 	int relays;               /* reader_fd of an answer would be asked */
-	/* authorize may note here whom it let in, for the handler and done. */
+	/* Authorisation may note here whom it let in and with which rights, for
+	 * the handler and done. */
 	char who[HTTP_WHO_MAX];
+	unsigned scopes;     /* the program's own */
+	int64_t delay_ms;    /* how long a refusal is to be held back */
 	struct arena *arena; /* for the handler: emptied when it returned */
 };
 
@@ -133,6 +139,8 @@ struct http_route {
 	const char *challenge;
 };
 
+#define HTTP_ASK_WORKER 1 /* see authorize */
+
 struct http_server_options {
 	const char *address; /* "127.0.0.1:5751", "[::1]:5751", ":5751";
 				port 0 picks one. NULL: listen_fd */
@@ -147,6 +155,8 @@ struct http_server_options {
 	int64_t idle_ms;   /* between two requests; 0: 120 s */
 	int64_t read_ms;   /* see above; 0: 60 s */
 	const char *tls_cert, *tls_key; /* PEM files; NULL: plain HTTP */
+	const char *tls_client_ca; /* whose client certificates make a subject;
+				      or NULL */
 	void *ctx;
 	/* Per worker, in its thread; may be NULL. */
 	void *(*worker_new)(void *ctx);
@@ -154,9 +164,15 @@ struct http_server_options {
 	/*
 	 * Called with the head only, before the body is read (so a stranger
 	 * cannot make us buffer one), in the epoll thread: must not block. -1
-	 * refuses the request. q->arena is NULL. May be NULL.
+	 * refuses the request; HTTP_ASK_WORKER leaves the answer to
+	 * authorize_slow, which runs in a worker and may block (with a
+	 * deadline), still before the body is read. Its q->arena is emptied
+	 * afterwards; that of authorize is NULL. A refusal is held back for
+	 * q->delay_ms, which costs a connection and nothing else. May be NULL.
 	 */
 	int (*authorize)(void *ctx, struct http_req *q,
+	    const struct http_route *route, struct err *e);
+	int (*authorize_slow)(void *worker, struct http_req *q,
 	    const struct http_route *route, struct err *e);
 	/*
 	 * After each answer, in the epoll thread: must not block. route is NULL
@@ -174,6 +190,11 @@ int http_server_new(const struct http_server_options *o,
  * these wait for a worker. */
 size_t http_server_active(struct http_server *s);
 size_t http_server_waiting(struct http_server *s);
+/* Reads certificate and key again, or only when the files have changed: 1 when it
+ * did, 0 when there was nothing to do, -1. Existing connections keep theirs; on
+ * failure all do. */
+int http_server_reload(
+    struct http_server *s, int only_if_changed, struct err *e);
 /* The port it listens on; 0 when that is no TCP socket. */
 unsigned http_server_port(const struct http_server *s);
 /*

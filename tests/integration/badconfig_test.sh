@@ -65,7 +65,7 @@ server 'server: a port that is taken' 1 'in use' \
     --api-token-path "$STACK/token" --http-addr "$(cat "$STACK/address")"
 server 'server: TLS without its key' 3 'both certificate and key' \
     --api-token-path "$STACK/token" --tls-cert "$STACK/key.pub"
-server 'server: a certificate that is none' 1 'cannot start the server' \
+server 'server: a certificate that is none' 3 'certificate .*: No certificate' \
     --api-token-path "$STACK/token" --tls-cert "$STACK/key.pub" \
     --tls-key "$(file tls.key "not a key: $short")"
 server 'server: a socket that is another file' 6 'there is another file' \

@@ -41,8 +41,10 @@ denied niks3_server 'delete from objects' 'delete from contents' \
     'delete from closures' 'delete from uploads' \
     'delete from gc_runs' 'delete from stat_deltas' \
     'insert into tombstones values (1, now(), 1)' \
-    'update tombstones set claim = 1' 'update gc_runs set state = state'
-denied niks3_gc "insert into closures values (1, 'x')" \
+    'update tombstones set claim = 1' 'update gc_runs set state = state' \
+    "update tokens set scopes = '{admin}'" 'update tokens set sha256 = sha256' \
+    'update tokens set expires_at = null'
+denied niks3_gc 'select from tokens' "insert into closures values (1, 'x')" \
     "insert into objects (key, kind) values ('x', 1)" \
     "insert into contents values (1, 1, 'x')" \
     "insert into uploads (token, owner, store_dir) values ('x', 'x', 'x')" \

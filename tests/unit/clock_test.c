@@ -154,10 +154,54 @@ test_rfc3339(void **state)
 	assert_int_equal(out[strlen(out) - 1], 'Z');
 }
 
+static void
+test_parse_rfc3339(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t us; /* -1: refused */
+	} table[] = {
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "2026-06-30T12:00:00Z", 1782820800000000 },
+		{ "2026-06-30t12:00:00z", 1782820800000000 },
+		{ "2026-06-30T14:30:00+02:30", 1782820800000000 },
+		{ "2026-06-30T11:00:00-01:00", 1782820800000000 },
+		{ "2026-06-30T12:00:00.5Z", 1782820800500000 },
+		{ "2026-06-30T12:00:00.1234567Z", 1782820800123456 },
+		{ "2026-06-30T12:00:00", -1 },
+		{ "2026-06-30T12:00:00.Z", -1 },
+		{ "2026-06-30T12:00:00Z ", -1 },
+		{ "2026-13-30T12:00:00Z", -1 },
+		{ "2026-06-30T24:00:00Z", -1 },
+		{ "2026-06-30T12:00:00+2:00", -1 },
+		{ "2026-6-30T12:00:00Z", -1 },
+		{ " 2026-06-30T12:00:00Z", -1 },
+		{ "", -1 },
+	};
+	char text[CLOCK_RFC3339_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		int64_t us = -2;
+		int rc = clock_parse_rfc3339(table[i].text, &us);
+
+		if ((rc == 0) != (table[i].us != -1) ||
+		    us != (rc == 0 ? table[i].us : -2))
+			fail_msg("%s: %lld", table[i].text, (long long)us);
+		if (rc == 0)
+			assert_int_equal(clock_parse_rfc3339(
+			                     clock_fmt_rfc3339(text, us), &us),
+			    0);
+		if (rc == 0)
+			assert_int_equal(us, table[i].us);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse_rfc3339),
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_sleep),

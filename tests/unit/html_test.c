@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../../bin/niks3-server/basic.h"
 #include "../../bin/niks3-server/html.h"
 #include "../../bin/niks3-server/server.h"
 #include "../../libcommon/core/buf.h"

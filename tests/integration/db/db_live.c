@@ -543,7 +543,8 @@ live_setup(void **state)
 	sql("TRUNCATE cache_sizes, objects, contents, pending, tombstones, "
 	    "closures, pins,"
 	    " uploads, upload_needs, upload_roots, upload_paths,"
-	    " upload_writes, multiparts, gc_runs, gc_run_roots, stat_deltas");
+	    " upload_writes, multiparts, gc_runs, gc_run_roots, stat_deltas,"
+	    " tokens");
 	deadlines();
 	return 0;
 }
@@ -603,6 +604,7 @@ static const struct live_group *const groups[] = {
 	&conn_live,
 	&race_live,
 	&deadlock_live,
+	&tokens_live,
 	&migrate_live,
 };
 

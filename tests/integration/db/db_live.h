@@ -56,7 +56,7 @@ struct live_group {
 extern const struct live_group uploads_live, attached_live, commit_live,
     publish_live, measure_live, mark_live, reap_live, answers_live,
     closures_live, gcruns_live, conn_live, race_live, deadlock_live,
-    migrate_live, status_live;
+    tokens_live, migrate_live, status_live;
 
 int live_setup(void **state); /* empties the database */
 int live_check(void **state);

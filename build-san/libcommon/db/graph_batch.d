@@ -1,0 +1,23 @@
+build-san/libcommon/db/graph_batch.o: libcommon/db/graph_batch.c \
+ libcommon/db/graph_internal.h libcommon/db/graph.h \
+ libcommon/db/../core/arena.h libcommon/db/../core/map.h \
+ libcommon/db/db_internal.h /usr/include/postgresql/libpq-fe.h \
+ /usr/include/postgresql/postgres_ext.h \
+ /usr/include/postgresql/pg_config_ext.h libcommon/db/../core/buf.h \
+ libcommon/db/../core/clock.h libcommon/db/../core/err.h \
+ libcommon/db/../core/../../proto/errors.def libcommon/db/db.h \
+ libcommon/db/gcruns.h
+libcommon/db/graph_internal.h:
+libcommon/db/graph.h:
+libcommon/db/../core/arena.h:
+libcommon/db/../core/map.h:
+libcommon/db/db_internal.h:
+/usr/include/postgresql/libpq-fe.h:
+/usr/include/postgresql/postgres_ext.h:
+/usr/include/postgresql/pg_config_ext.h:
+libcommon/db/../core/buf.h:
+libcommon/db/../core/clock.h:
+libcommon/db/../core/err.h:
+libcommon/db/../core/../../proto/errors.def:
+libcommon/db/db.h:
+libcommon/db/gcruns.h:

@@ -1,0 +1,18 @@
+build-san/libcommon/db/graph_purge.o: libcommon/db/graph_purge.c \
+ libcommon/db/graph_internal.h libcommon/db/graph.h \
+ libcommon/db/../core/err.h libcommon/db/../core/../../proto/errors.def \
+ libcommon/db/db_internal.h /usr/include/postgresql/libpq-fe.h \
+ /usr/include/postgresql/postgres_ext.h \
+ /usr/include/postgresql/pg_config_ext.h libcommon/db/../core/buf.h \
+ libcommon/db/../core/clock.h libcommon/db/db.h
+libcommon/db/graph_internal.h:
+libcommon/db/graph.h:
+libcommon/db/../core/err.h:
+libcommon/db/../core/../../proto/errors.def:
+libcommon/db/db_internal.h:
+/usr/include/postgresql/libpq-fe.h:
+/usr/include/postgresql/postgres_ext.h:
+/usr/include/postgresql/pg_config_ext.h:
+libcommon/db/../core/buf.h:
+libcommon/db/../core/clock.h:
+libcommon/db/db.h:

@@ -1,0 +1,21 @@
+build-san/libcommon/db/uploads_begin.o: libcommon/db/uploads_begin.c \
+ libcommon/db/../core/secret.h libcommon/db/../nix/objkey.h \
+ libcommon/db/db_internal.h /usr/include/postgresql/libpq-fe.h \
+ /usr/include/postgresql/postgres_ext.h \
+ /usr/include/postgresql/pg_config_ext.h libcommon/db/../core/buf.h \
+ libcommon/db/../core/clock.h libcommon/db/../core/err.h \
+ libcommon/db/../core/../../proto/errors.def libcommon/db/db.h \
+ libcommon/db/uploads.h libcommon/db/../nix/hash.h
+libcommon/db/../core/secret.h:
+libcommon/db/../nix/objkey.h:
+libcommon/db/db_internal.h:
+/usr/include/postgresql/libpq-fe.h:
+/usr/include/postgresql/postgres_ext.h:
+/usr/include/postgresql/pg_config_ext.h:
+libcommon/db/../core/buf.h:
+libcommon/db/../core/clock.h:
+libcommon/db/../core/err.h:
+libcommon/db/../core/../../proto/errors.def:
+libcommon/db/db.h:
+libcommon/db/uploads.h:
+libcommon/db/../nix/hash.h:

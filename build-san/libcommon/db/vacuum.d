@@ -1,0 +1,17 @@
+build-san/libcommon/db/vacuum.o: libcommon/db/vacuum.c \
+ libcommon/db/vacuum.h libcommon/db/db_internal.h \
+ /usr/include/postgresql/libpq-fe.h \
+ /usr/include/postgresql/postgres_ext.h \
+ /usr/include/postgresql/pg_config_ext.h libcommon/db/../core/buf.h \
+ libcommon/db/../core/clock.h libcommon/db/../core/err.h \
+ libcommon/db/../core/../../proto/errors.def libcommon/db/db.h
+libcommon/db/vacuum.h:
+libcommon/db/db_internal.h:
+/usr/include/postgresql/libpq-fe.h:
+/usr/include/postgresql/postgres_ext.h:
+/usr/include/postgresql/pg_config_ext.h:
+libcommon/db/../core/buf.h:
+libcommon/db/../core/clock.h:
+libcommon/db/../core/err.h:
+libcommon/db/../core/../../proto/errors.def:
+libcommon/db/db.h:

@@ -1,0 +1,12 @@
+build-san/libcommon/s3/s3_rate.o: libcommon/s3/s3_rate.c \
+ libcommon/s3/s3_internal.h libcommon/s3/../core/buf.h \
+ libcommon/s3/../core/clock.h libcommon/s3/../core/secret.h \
+ libcommon/s3/../http/client.h libcommon/s3/../http/../core/clock.h \
+ libcommon/s3/s3.h
+libcommon/s3/s3_internal.h:
+libcommon/s3/../core/buf.h:
+libcommon/s3/../core/clock.h:
+libcommon/s3/../core/secret.h:
+libcommon/s3/../http/client.h:
+libcommon/s3/../http/../core/clock.h:
+libcommon/s3/s3.h:
