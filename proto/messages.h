@@ -71,8 +71,10 @@ enum {
 	C(0x25, narinfos_put, narinfos_written, BY_UPLOADER, BY_SERVER, 0)   \
 	C(0x26, object_hash, object_hashed, BY_UPLOADER, BY_SERVER,          \
 	    CALL_IDEMPOTENT)                                                 \
-	C(0x27, pin_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)      \
-	C(0x28, pin_delete, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)   \
+	C(0x27, pin_put, pin_written, BY_UPLOADER, BY_SERVER | BY_GC,        \
+	    CALL_IDEMPOTENT)                                                 \
+	C(0x28, pin_delete, done, BY_UPLOADER, BY_SERVER | BY_GC,            \
+	    CALL_IDEMPOTENT)                                                 \
 	C(0x29, get_authorize, get_authorized, BY_UPLOADER, BY_SERVER,       \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x2a, page_put, done, BY_UPLOADER, BY_SERVER, CALL_IDEMPOTENT)     \
@@ -250,6 +252,9 @@ DESC_DECLARE(object_hashed, OBJECT_HASHED_FIELDS)
 	F(S, STR, name, 256, DESC_REQUIRED) \
 	F(S, STR, store_path, 500, DESC_REQUIRED)
 DESC_DECLARE(pin_put, PIN_PUT_FIELDS)
+/* unsure: an earlier try of the same write may yet arrive. */
+#define PIN_WRITTEN_FIELDS(S, F, L, O) F(S, BOOL, unsure, 1, 0)
+DESC_DECLARE(pin_written, PIN_WRITTEN_FIELDS)
 #define PIN_DELETE_FIELDS(S, F, L, O) F(S, STR, name, 256, DESC_REQUIRED)
 DESC_DECLARE(pin_delete, PIN_DELETE_FIELDS)
 

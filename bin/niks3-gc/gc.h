@@ -70,6 +70,9 @@ int uploads_expire(struct gc *g, struct gcrun *r, struct err *e);
  * when all is set (it lists the bucket's). */
 int uploads_abort_parts(struct gc *g, int all, struct err *e);
 
+/* pins.c: writes pins/NAME once more where an older write may have come last. */
+int pins_settle(struct gc *g, struct err *e);
+
 /* mark.c: reads all objects and finds what no root needs; stops a run that
  * would take too much. The graph stays until mark_done, whatever happened. */
 int mark_read(struct gc *g, struct gcrun *r, struct err *e);

@@ -155,7 +155,7 @@ work(struct gc *g, int sweep, struct arena *a, struct err *e)
 	struct gcrun run;
 	int rc;
 
-	if (gc_check(g, e) != 0)
+	if (gc_check(g, e) != 0 || pins_settle(g, e) != 0)
 		return -1;
 	if (gcruns_take(g->db, a, &run, e) != 0)
 		return -1;

@@ -1,7 +1,7 @@
 /*
  * /api/v2/pins: roots by name. The row comes before the bucket's pins/NAME when
  * a pin is set, and goes after it when it is deleted, so every such object has
- * a row.
+ * a row. What may be written late, the gc worker writes once more (db/pins.h).
  */
 #include <string.h>
 
@@ -58,7 +58,7 @@ handle_pin_set(
 	struct server *s = worker;
 	struct pin_request body;
 	struct pin_put ask = { .name = q->params[0] };
-	struct done done;
+	struct pin_written written;
 	char key[OBJKEY_TEXT_MAX];
 	const char *base;
 	struct db *db;
@@ -76,11 +76,11 @@ handle_pin_set(
 	if (rc != 0)
 		return -1;
 	ask.store_path = body.store_path;
-	if (ipc_call(s->uploader, CALL_pin_put, &ask, q->arena, &done,
-	        deadline_in(SERVER_IPC_MS), e) != 0) {
+	if (ipc_call(s->uploader, CALL_pin_put, &ask, q->arena, &written,
+	        deadline_in(PINS_WRITE_MS), e) != 0) {
 		err_prefix(
 		    e, "the pin holds, but pins/%s was not written", ask.name);
-		return err_hint(e, "create it again");
+		return err_hint(e, "it will be, in a minute");
 	}
 	log_info(
 	    "pinned", LOG_S("name", ask.name), LOG_S("path", body.store_path));
@@ -105,7 +105,7 @@ handle_pin_delete(
 	db_put(s->pool, db);
 	if (rc != 0 ||
 	    ipc_call(s->uploader, CALL_pin_delete, &ask, q->arena, &done,
-	        deadline_in(SERVER_IPC_MS), e) != 0 ||
+	        deadline_in(PINS_WRITE_MS), e) != 0 ||
 	    server_db(s, &db, e) != 0)
 		return -1;
 	rc = pins_delete(db, ask.name, e);

@@ -361,9 +361,9 @@ handle_pin_put(void *worker, const void *request, void *reply, struct arena *a,
 {
 	struct worker *w = worker;
 	const struct pin_put *q = request;
+	struct pin_written *r = reply;
 	const char *key;
 
-	(void)reply;
 	if (pin_key(a, q->name, &key, e) != 0)
 		return -1;
 	return s3_put(w->conn,
@@ -372,6 +372,7 @@ handle_pin_put(void *worker, const void *request, void *reply, struct arena *a,
 	        .data = q->store_path,
 	        .len = strlen(q->store_path),
 	        .content_type = "text/plain",
+	        .unsure = &r->unsure,
 	    },
 	    d, e);
 }

@@ -9,6 +9,19 @@ struct set {
 	const char *name, *key, *store_path;
 };
 
+/* Its object is going to be written, or was. */
+static int
+remember(struct db *db, const char *name, struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO pin_writes (name, until)"
+	    " VALUES ($1, now() + $2 * interval '1 millisecond')"
+	    " ON CONFLICT (name) DO UPDATE SET until = excluded.until";
+
+	return db_send(db, sql,
+	    PARAMS(P_TEXT(name), P_I64(PINS_WRITE_MS + PINS_LATE_MS)), e);
+}
+
 /*
  * A path that was pushed with another becomes a closure of its own. All that a live
  * object refers to is live, and the garbage collection marks from every new root
@@ -74,7 +87,7 @@ set(struct db *db, void *ctx, struct err *e)
 	else
 		id = row_i64(r, 0, 0);
 	PQclear(r);
-	if (rc != 0)
+	if (rc != 0 || remember(db, s->name, e) != 0)
 		return -1;
 	return db_send(db, sql,
 	    PARAMS(P_TEXT(s->name), P_I64(id), P_TEXT(s->store_path)), e);
@@ -158,16 +171,81 @@ pins_get(struct db *db, const char *name, struct arena *a, struct pin *out,
 	return 0;
 }
 
-int
-pins_delete(struct db *db, const char *name, struct err *e)
+static int
+forget(struct db *db, void *ctx, struct err *e)
 {
+	const char *const *named = ctx;
+	const char *name = *named;
 	PGresult *r;
 	uint64_t n;
 
-	if (db_query(db, "DELETE FROM pins WHERE name = $1",
+	if (remember(db, name, e) != 0 ||
+	    db_exec(db, "DELETE FROM pins WHERE name = $1",
 	        PARAMS(P_TEXT(name)), &r, e) != 0)
-		return err_prefix(e, "delete pin %s", name);
+		return -1;
 	n = rows_affected(r);
 	PQclear(r);
 	return n > 0 ? 0 : not_found(name, e);
+}
+
+int
+pins_delete(struct db *db, const char *name, struct err *e)
+{
+	if (db_transaction(db, DB_READ_COMMITTED, forget, &name, e) != 0)
+		return err_prefix(e, "delete pin %s", name);
+	return 0;
+}
+
+/* ---- their objects ---- */
+
+int
+pins_unsettled(struct db *db, struct arena *a, struct pin_write **out,
+    size_t *n, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT w.name, p.store_path,"
+	    " (extract(epoch FROM w.until) * 1000000)::bigint"
+	    " FROM pin_writes w LEFT JOIN pins p ON p.name = w.name"
+	    " WHERE w.until <= now() ORDER BY w.name LIMIT $1";
+	struct pin_write *list;
+	int full = 0;
+	PGresult *r;
+
+	if (db_query(db, sql, PARAMS(P_I64(PINS_UNSETTLED_MAX)), &r, e) != 0)
+		return err_prefix(e, "objects of pins");
+	list = arena_array(a, PQntuples(r), sizeof *list);
+	for (int i = 0; list != NULL && i < PQntuples(r); i++)
+		list[i] = (struct pin_write){
+			.name = row_text(r, i, 0, a, &full),
+			.store_path = row_text(r, i, 1, a, &full),
+			.until_us = row_i64(r, i, 2),
+		};
+	*n = PQntuples(r);
+	PQclear(r);
+	if (list == NULL || full)
+		return arena_full(a, e);
+	*out = list;
+	return 0;
+}
+
+int
+pins_settled(
+    struct db *db, const struct pin_write *w, int unsure, struct err *e)
+{
+#define SEEN               \
+	" WHERE name = $1" \
+	" AND (extract(epoch FROM until) * 1000000)::bigint = $2"
+	static const char again_sql[] =
+	    "UPDATE pin_writes SET until ="
+	    " now() + $3 * interval '1 millisecond'" SEEN;
+	int rc = unsure
+	    ? db_query(db, again_sql,
+	          PARAMS(
+	              P_TEXT(w->name), P_I64(w->until_us), P_I64(PINS_LATE_MS)),
+	          NULL, e)
+	    : db_query(db, "DELETE FROM pin_writes" SEEN,
+	          PARAMS(P_TEXT(w->name), P_I64(w->until_us)), NULL, e);
+#undef SEEN
+
+	return rc == 0 ? 0 : err_prefix(e, "object of pin %s", w->name);
 }

@@ -30,4 +30,27 @@ int pins_get(struct db *db, const char *name, struct arena *a, struct pin *out,
 /* NOT_FOUND when there is none. */
 int pins_delete(struct db *db, const char *name, struct err *e);
 
+/*
+ * The object pins/NAME follows the row. A write of it whose answer was lost may
+ * arrive after a later one, and whoever set the pin may have died before he wrote.
+ * So each change is remembered until such a write must be over (PINS_LATE_MS after
+ * it was sent), and the object is then written once more.
+ */
+#define PINS_WRITE_MS 30000 /* how long one write of the object may take */
+#define PINS_LATE_MS  45000
+struct pin_write {
+	const char *name;
+	const char
+	    *store_path; /* of the pin as it is now; NULL: there is none */
+	int64_t until_us;
+};
+/* Those whose time has come, at most PINS_UNSETTLED_MAX. */
+#define PINS_UNSETTLED_MAX 100
+int pins_unsettled(struct db *db, struct arena *a, struct pin_write **out,
+    size_t *n, struct err *e);
+/* It was written as w says. unsure: this write itself may yet arrive once more. A
+ * change that came meanwhile is not forgotten. */
+int pins_settled(
+    struct db *db, const struct pin_write *w, int unsure, struct err *e);
+
 #endif

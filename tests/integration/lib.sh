@@ -214,7 +214,7 @@ census() {
 	    format('select count(*) n from %I x where coalesce(
 		to_jsonb(x)->>''state'', '''') <> ''aborted''', relname),
 	    false, true, '')))[1]
-	    from pg_class where relkind = 'r'
+	    from pg_class where relkind = 'r' and relname <> 'pin_writes'
 	    and relnamespace = 'public'::regnamespace order by relname"
 	bucket_ls
 	s3_uploads "$STACK_NAME"

@@ -115,7 +115,7 @@ duel() {
 	echo "$(date +%T.%3N) other niks3 push $path, a duel -> $rc" \
 	    >>"$SOAK/client$number.log"
 	some_pin
-	with_pin pin niks3 pins create "$PIN" "$path"
+	run pin niks3 pins create "$PIN" "$path"
 }
 
 some_paths() {
@@ -136,12 +136,6 @@ some_pin() {
 	PIN=c$number-$CHANCE
 }
 
-# with_pin WHAT COMMAND...: until it has succeeded, pins/NAME may be anything.
-with_pin() {
-	: >"$SOAK/doubt/$PIN"
-	run "$@" && rm -f "$SOAK/doubt/$PIN"
-}
-
 while [ ! -e "$SOAK/stop" ]; do
 	OTHER=
 	chance 3
@@ -157,17 +151,17 @@ while [ ! -e "$SOAK/stop" ]; do
 	elif [ "$CHANCE" -lt 60 ]; then
 		some_pin
 		some_path
-		with_pin push-pin niks3 push --pin "$PIN" "$CHANCE"
+		run push-pin niks3 push --pin "$PIN" "$CHANCE"
 	elif [ "$CHANCE" -lt 80 ]; then
 		some_paths
 		cut_off 1500 niks3 push $PATHS
 	elif [ "$CHANCE" -lt 87 ]; then
 		some_pin
 		some_closure
-		with_pin pin niks3 pins create "$PIN" "$CHANCE"
+		run pin niks3 pins create "$PIN" "$CHANCE"
 	elif [ "$CHANCE" -lt 94 ] || [ -z "$SOAK_CLOSURES" ]; then
 		some_pin
-		with_pin unpin niks3 pins delete "$PIN"
+		run unpin niks3 pins delete "$PIN"
 	else
 		some_closure
 		path=$CHANCE

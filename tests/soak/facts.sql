@@ -8,7 +8,9 @@ WITH object AS (
 	FROM objects o)
 SELECT 'closure ' || store_path FROM closures
 UNION ALL
+-- An object whose last write may not be the last to arrive is written again.
 SELECT 'pin ' || name || ' ' || store_path FROM pins
+WHERE name NOT IN (SELECT name FROM pin_writes)
 UNION ALL
 SELECT 'live ' || kind || ' ' || size || ' ' || encode(sha256, 'hex') || ' ' || key
 FROM object JOIN contents ON object_id = id WHERE NOT pending AND NOT dead
@@ -19,4 +21,6 @@ JOIN object o ON o.id = n.object_id AND NOT pending AND NOT claimed
 UNION ALL
 SELECT 'row ' || key FROM object
 UNION ALL
-SELECT 'row pins/' || name FROM pins;
+SELECT 'row pins/' || name FROM pins
+UNION ALL
+SELECT 'row pins/' || name FROM pin_writes;

@@ -16,7 +16,7 @@ soak_start() {
 	STACKS="$STACKS $dir"
 	echo "$name" >"$dir/name"
 	SOAK=$TMP/soak
-	mkdir -p "$SOAK/doubt"
+	mkdir -p "$SOAK"
 	: >"$SOAK/tally"
 	: >"$SOAK/rates"
 	POSTGRES_DIR=$dir/postgres

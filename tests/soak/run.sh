@@ -194,22 +194,6 @@ collections_ended() {
 	    where state in ('queued', 'running')")" = 0 ]
 }
 
-# Pins whose last change may have got half way are made anew.
-mend_pins() {
-	local file name path
-	for file in "$SOAK/doubt"/*; do
-		[ -e "$file" ] || continue
-		name=${file##*/}
-		path=$(db_query "select store_path from pins
-		    where name = '$name'")
-		if [ -n "$path" ]; then
-			niks3 pins create "$name" "$path" \
-			    >>"$SOAK/mend.log" 2>&1 || return 1
-		fi
-		rm -f "$file"
-	done
-}
-
 # What no fault explains, in what the daemons said.
 odd_words() {
 	grep -hE 'Sanitizer|runtime error:|have no row|kind=(internal|forbidden|version)' \
@@ -239,7 +223,6 @@ round() { # NUMBER
 	    soak_up || return 1
 	wait_until 90 collections_ended ||
 	    { echo 'a collection does not end'; return 1; }
-	mend_pins || { echo 'pins cannot be mended'; return 1; }
 	echo "# calm after $(($(date +%s) - end)) s"
 	# Also now there is a row for whatever somebody may still write.
 	bucket_check --rest && audit_check && db_recount && all_alive
@@ -253,6 +236,7 @@ at_rest() {
 	    [ "$(db_query "select (select count(*) from pending)
 		+ (select count(*) from tombstones)
 		+ (select count(*) from multiparts)
+		+ (select count(*) from pin_writes)
 		+ (select count(*) from uploads where state = 'open')")" = 0 ]
 }
 
@@ -265,6 +249,7 @@ rest() {
 	    { echo "it does not come to rest"; db_query "select * from (
 		select key, 'pending', auth_until from pending
 		join objects on id = object_id union all
+		select 'pins/' || name, 'late', until from pin_writes union all
 		select key, 'tombstone ' || coalesce(claim::text, ''), first_at
 		from tombstones join objects on id = object_id) t limit 20"
 	    return 1; }
