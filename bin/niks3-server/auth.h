@@ -97,17 +97,21 @@ struct auth_config {
 	}
 
 /* For a page of metrics; logins by how they ended. */
+#define AUTH_RESULTS(X)                                    \
+	X(good)    /* requests that were let in */         \
+	X(cached)  /* of these, by what is remembered */   \
+	X(missing) /* no credential was sent */            \
+	X(unknown) /* or revoked, or expired */            \
+	X(malformed)                                       \
+	X(oidc_refused)                                    \
+	X(certificate) /* of a subject on no list */       \
+	X(lacking)     /* known, but it may not do this */ \
+	X(unavailable) /* could not be told */             \
+	X(slowed)      /* answers that were held back */
 struct auth_counters {
-	atomic_uint_fast64_t good;    /* requests that were let in */
-	atomic_uint_fast64_t cached;  /* of these, by what is remembered */
-	atomic_uint_fast64_t missing; /* no credential was sent */
-	atomic_uint_fast64_t unknown; /* or revoked, or expired */
-	atomic_uint_fast64_t malformed;
-	atomic_uint_fast64_t oidc_refused;
-	atomic_uint_fast64_t certificate; /* of a subject on no list */
-	atomic_uint_fast64_t lacking;     /* known, but it may not do this */
-	atomic_uint_fast64_t unavailable; /* could not be told */
-	atomic_uint_fast64_t slowed;      /* answers that were held back */
+#define X(name) atomic_uint_fast64_t name;
+	AUTH_RESULTS(X)
+#undef X
 };
 
 struct auth;

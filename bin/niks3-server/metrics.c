@@ -14,6 +14,7 @@
 #include "../../libcommon/db/stats.h"
 #include "../../libcommon/ipc/ipc.h"
 #include "../../proto/metrics.h"
+#include "auth.h"
 #include "peers.h"
 #include "server.h"
 
@@ -108,6 +109,19 @@ status_number(int status)
 		if (statuses[i].status == status)
 			return i;
 	return 0;
+}
+
+static const char *const auth_results[] = {
+#define X(name) #name,
+	AUTH_RESULTS(X)
+#undef X
+};
+#define AUTH_RESULTS_N (sizeof auth_results / sizeof auth_results[0])
+
+static const char *
+auth_result_name(unsigned i)
+{
+	return auth_results[i];
 }
 
 /* Of the one table of routes; filled before there is any request. */
@@ -220,6 +234,10 @@ static const struct metric server_metrics[SERVER__MAX] = {
 	[SERVER_SKIPPED_BYTES] = { "niks3_upload_skipped_nar_bytes_total",
 	    METRIC_COUNTER, 0, "Bytes of the NARs of these." },
 
+	[SERVER_AUTH] = { "niks3_auth_total", METRIC_COUNTER, 0,
+	    "Checks of credentials by what came of them; those that are cached"
+	    " are good, too.",
+	    .labels = { { "result", AUTH_RESULTS_N, auth_result_name } } },
 	[SERVER_HTTP_WAITING] = { "niks3_http_requests_waiting", METRIC_GAUGE,
 	    0, "HTTP requests that wait for a worker." },
 	[SERVER_DB_WAITING] = { "niks3_db_connections_waiting", METRIC_GAUGE, 0,
@@ -380,6 +398,17 @@ collect_peer(struct metrics *m, enum role role, struct ipc_client *c)
 	metric_set(m, SERVER_IPC_WAITING, AT(role), ipc_client_calls(c));
 }
 
+static void
+collect_auth(struct metrics *m, struct auth *a)
+{
+	struct auth_counters *c = auth_counters(a);
+	unsigned i = 0;
+
+#define X(name) metric_set(m, SERVER_AUTH, AT(i++), c->name);
+	AUTH_RESULTS(X)
+#undef X
+}
+
 /* What is kept elsewhere. */
 static void
 collect(struct server *s)
@@ -389,6 +418,7 @@ collect(struct server *s)
 	struct db_pool_use pool;
 
 	collect_process(m);
+	collect_auth(m, s->auth);
 	collect_peer(m, ROLE_SIGNER, s->signer);
 	collect_peer(m, ROLE_UPLOADER, s->uploader);
 	collect_peer(m, ROLE_GC, s->gc);
