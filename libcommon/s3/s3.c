@@ -26,7 +26,8 @@ static const struct code {
 	enum err_kind kind;
 	const char *hint;
 } codes[] = {
-	{ "AccessDenied", ERR_FORBIDDEN, NULL },
+	{ "AccessDenied", ERR_FORBIDDEN,
+	    "check the keys, and what they are allowed" },
 	{ "AuthorizationHeaderMalformed", ERR_INVALID,
 	    "set the region to the bucket's" },
 	{ "BadDigest", ERR_CORRUPT, NULL },

@@ -191,11 +191,12 @@ uploader 'uploader: a bucket that does not exist' 1 \
     "NoSuchBucket.*hint=\"check the bucket's name" \
     --s3-bucket "$STACK_NAME-none"
 uploader 'uploader: a name that no bucket has' 3 'bucket' --s3-bucket 'A/../B'
+# A gateway with an STS says AccessDenied to both, others what it was.
 uploader 'uploader: a wrong secret' 4 \
-    'SignatureDoesNotMatch.*hint="check the secret key' \
+    '(SignatureDoesNotMatch.*hint="check the secret key|AccessDenied.*hint="check the keys)' \
     --s3-secret-key-path "$(file secret "wrong-$short")"
 uploader 'uploader: a wrong access key' 4 \
-    'InvalidAccessKeyId.*hint="check the access key' \
+    '(InvalidAccessKeyId.*hint="check the access key|AccessDenied.*hint="check the keys)' \
     --s3-access-key-path "$(file access "$short")"
 uploader 'uploader: an empty secret' 3 'empty' \
     --s3-secret-key-path "$(file empty '')"
