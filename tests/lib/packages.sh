@@ -35,14 +35,19 @@ packages_install() {
 	fi || die "apt-get failed; what it said is above"
 }
 
-# packages_quiet NAME...: of Prometheus only promtool is wanted, and no server that
-# starts with the machine.
+# packages_quiet NAME...: of Prometheus only promtool is wanted, of nginx the
+# program, and no server that starts with the machine.
 packages_quiet() {
-	local units=/etc/systemd/system
-	case " $* " in *' prometheus '*) ;; *) return ;; esac
-	mkdir -p $units
-	[ -e $units/prometheus.service ] ||
-	    ln -s /dev/null $units/prometheus.service
+	local units=/etc/systemd/system package unit
+	for package in "$@"; do
+		case $package in
+		prometheus)	unit=prometheus.service ;;
+		nginx-light)	unit=nginx.service ;;
+		*)		continue ;;
+		esac
+		mkdir -p $units
+		[ -e "$units/$unit" ] || ln -s /dev/null "$units/$unit"
+	done
 }
 
 # packages_apt NAME...: as root. PostgreSQL comes without the cluster that
