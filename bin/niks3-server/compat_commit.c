@@ -114,7 +114,7 @@ record(struct job *j, struct err *e)
 	struct db *db;
 	int rc = 0;
 
-	if (j->nwrites + j->nrepairs + j->nforgone == 0)
+	if (j->nwrites + j->nrepairs == 0)
 		return 0;
 	if (server_db(j->s, &db, e) != 0)
 		return -1;
@@ -124,12 +124,25 @@ record(struct job *j, struct err *e)
 	if (rc == 0 && j->nrepairs > 0)
 		rc = staged_repaired(
 		    db, j->token, j->owner, j->repairs, j->nrepairs, e);
-	if (rc == 0 && j->nforgone > 0)
-		rc = staged_forgo(
-		    db, j->token, j->owner, j->forgone, j->nforgone, e);
 	db_put(j->s->pool, db);
 	if (rc == 0)
-		j->nwrites = j->nrepairs = j->nforgone = 0;
+		j->nwrites = j->nrepairs = 0;
+	return rc;
+}
+
+/* Only when nothing else is missing: until then its client may still write them. */
+static int
+forgo(struct job *j, struct err *e)
+{
+	struct db *db;
+	int rc;
+
+	if (j->nforgone == 0)
+		return 0;
+	if (server_db(j->s, &db, e) != 0)
+		return -1;
+	rc = staged_forgo(db, j->token, j->owner, j->forgone, j->nforgone, e);
+	db_put(j->s->pool, db);
 	return rc;
 }
 
@@ -446,7 +459,7 @@ commit(struct job *j, struct err *e)
 	uint64_t narinfos;
 
 	if (load(j, e) != 0 || place_all(j, e) != 0 || look_for(j, e) != 0 ||
-	    read_narinfos(j, e) != 0 || record(j, e) != 0 ||
+	    read_narinfos(j, e) != 0 || record(j, e) != 0 || forgo(j, e) != 0 ||
 	    set_paths(j, e) != 0 ||
 	    server_commit(
 	        j->s, j->token, j->owner, &none, j->a, &bad, &narinfos, e) != 0)

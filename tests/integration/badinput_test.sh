@@ -497,8 +497,8 @@ authorize 'an upload that is committed' 409 "$closed" ''
 part 'an upload that is committed' 409 "$closed" "{\"key\":\"$key\"}"
 refused 'abort: an upload that is committed' 409 "$closed" \
     DELETE "/uploads/$id"
-pin 'the hash of a dependency, with another name' 400 'in the cache is' \
-    name "$STACK_STORE/$(store 1 other)"
+pin 'the hash of a dependency, with another name' 404 \
+    'not in the cache.*hint":"push it' name "$STACK_STORE/$(store 1 other)"
 pin 'the hash of a closure, with another name' 400 \
     'the closure in the cache is' \
     name "$STACK_STORE/$(store 2 other)"
