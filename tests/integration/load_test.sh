@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 ulimit -n "$(ulimit -H -n)"
-STACK_SERVER='--max-connections=1600'
+STACK_SERVER='--max-connections=1600 --enable-read-proxy'
 stack_start
 address=${NIKS3_SERVER_URL#http://}
 server=$(proc_pid "$STACK" server)
@@ -49,6 +49,26 @@ passes 'a push beside 200 slow writers' \
     niks3 push "$(nix_build app --argstr seed write)"
 bounded '200 slow writers' $((before + 128))
 unload write
+
+# A NAR that is handed on, and one that passes through the server's memory.
+big=$(nix_build big) || exit 1
+middle=$(nix_build big --arg bigBytes 3000000) || exit 1
+passes 'a push of what is large' niks3 push "$big" "$middle"
+for path in "$big" "$middle"; do
+	size=$(nix path-info --size "$path" | awk '{ print $2 }')
+	hash=${path##*/} hash=${hash%%-*}
+	nar=$(bucket_text "$hash.narinfo" | sed -n 's/^URL: //p')
+	load read read 150 "/$nar"
+	passes "a push beside 150 slow readers of $size bytes" \
+	    niks3 push "$(nix_build app --argstr seed "read$hash")"
+	passes '... and one that reads' curl -sS --fail --max-time 60 \
+	    -o "$TMP/read" "$NIKS3_SERVER_URL/$nar"
+	passes '... the whole of it' test "$(stat -c %s "$TMP/read")" = \
+	    "$(bucket_text "$hash.narinfo" | sed -n 's/^FileSize: //p')"
+	bounded "150 slow readers of $size bytes" $((before + 256))
+	unload read
+	is 'who are all still there' "$LEFT" 150
+done
 
 # Bodies that do come, more than all together may take.
 head -c 120000000 /dev/zero | tr '\0' ' ' >"$TMP/spaces"
