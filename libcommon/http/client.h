@@ -113,11 +113,11 @@ ssize_t http_read(
     struct http_client *c, void *buf, size_t max, deadline_t d, struct err *e);
 /*
  * Ends a stream by giving away its connection: what was received already is put
- * into buf (HTTP_DETACH_MIN bytes or more), and *fd is a socket from which the
- * rest can be read, the caller's to close. Only where the bytes of the socket are
- * those of the body: -1, with nothing changed, for TLS and for a body of unknown
- * length. *n is always what is in buf: when that is not 0 and -1 is returned it is
- * what a read would have given.
+ * into buf (HTTP_DETACH_MIN bytes or more), and *fd is a non-blocking socket from
+ * which the rest can be read, the caller's to close. Only where the bytes of the
+ * socket are those of the body: -1, with nothing changed, for TLS and for a body
+ * of unknown length. *n is always what is in buf: when that is not 0 and -1 is
+ * returned it is what a read would have given.
  */
 #define HTTP_DETACH_MIN 131072
 int http_detach(
