@@ -120,7 +120,12 @@ counted 'and with a method that there is not' other unmatched 404 2 \
     -X BREW "$NIKS3_SERVER_URL/no/such/coffee"
 counted 'and those that are refused' POST 'POST /api/v2/present' 401 2 \
     -d '{}' "$NIKS3_SERVER_URL/api/v2/present"
+counted 'or come with a token that nobody has' POST 'POST /api/v2/present' \
+    401 1 -H 'Authorization: Bearer nobody-has-this' -d '{}' \
+    "$NIKS3_SERVER_URL/api/v2/present"
 scrape
+is 'no credential is one result' "$(value 'niks3_auth_total{result="missing"}')" 2
+is 'and a wrong one another' "$(value 'niks3_auth_total{result="unknown"}')" 1
 fails 'what strangers send makes no series' '' \
     grep -E 'BREW|coffee|no/such' "$TMP/metrics"
 
