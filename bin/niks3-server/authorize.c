@@ -141,10 +141,9 @@ struct completion {
 	struct server *s;
 	struct arena *a;
 	const struct mpu_complete *ask;
-	struct mpu_completed answer;
+	struct mpu_completed *answer;
 };
 
-/* In a transaction, because completions of one key exclude each other. */
 static int
 complete(struct db *db, void *ctx, struct err *e)
 {
@@ -153,7 +152,16 @@ complete(struct db *db, void *ctx, struct err *e)
 	if (uploads_key_lock(db, c->ask->key, e) != 0)
 		return -1;
 	return ipc_call(c->s->uploader, CALL_mpu_complete, c->ask, c->a,
-	    &c->answer, deadline_in(SERVER_COMPLETE_MS), e);
+	    c->answer, deadline_in(SERVER_COMPLETE_MS), e);
+}
+
+int
+server_mpu_complete(struct server *s, struct db *db, struct arena *a,
+    const struct mpu_complete *ask, struct mpu_completed *answer, struct err *e)
+{
+	struct completion c = { s, a, ask, answer };
+
+	return db_transaction(db, DB_READ_COMMITTED, complete, &c, e);
 }
 
 /* That it existed makes the commit ask the bucket what it is. */
@@ -178,7 +186,7 @@ handle_multipart_complete(
 	struct complete_request body;
 	struct complete_reply reply = { 0 };
 	struct mpu_complete ask = { 0 };
-	struct completion c = { .s = s, .a = q->arena, .ask = &ask };
+	struct mpu_completed answer = { 0 };
 	struct db *db;
 	int rc = -1;
 
@@ -208,18 +216,18 @@ handle_multipart_complete(
 		rc = server_encode(r, 200, &complete_reply_desc, &reply, e);
 		goto out;
 	}
-	if (db_transaction(db, DB_READ_COMMITTED, complete, &c, e) != 0)
+	if (server_mpu_complete(s, db, q->arena, &ask, &answer, e) != 0)
 		goto out;
-	if (!c.answer.existed && c.answer.size != body.size) {
+	if (!answer.existed && answer.size != body.size) {
 		err_set(e, ERR_CORRUPT,
 		    "%s: S3 holds %llu bytes, not the %llu that were sent",
-		    body.key, (unsigned long long)c.answer.size,
+		    body.key, (unsigned long long)answer.size,
 		    (unsigned long long)body.size);
 		goto out;
 	}
 	if (uploads_multipart_done(db, body.key, body.upload_id, e) != 0)
 		goto out;
-	reply.existed = c.answer.existed;
+	reply.existed = answer.existed;
 	rc = server_encode(r, 200, &complete_reply_desc, &reply, e);
 out:
 	db_put(s->pool, db);

@@ -100,18 +100,6 @@ struct completion {
 	struct upload_write write;
 };
 
-/* In a transaction, because completions of one key exclude each other. */
-static int
-complete(struct db *db, void *ctx, struct err *e)
-{
-	struct completion *c = ctx;
-
-	if (uploads_key_lock(db, c->ask->key, e) != 0)
-		return -1;
-	return ipc_call(c->s->uploader, CALL_mpu_complete, c->ask, c->q->arena,
-	    &c->answer, deadline_in(SERVER_COMPLETE_MS), e);
-}
-
 /* What is there now: ours, or what another has stored before. */
 static int
 look_up(struct completion *c, struct err *e)
@@ -174,7 +162,8 @@ run(struct completion *c, struct err *e)
 		return -1;
 	if (uploads_authorize(db, c->token, c->q->who, &right, 1,
 	        SERVER_COMPLETE_MS * 1000LL, lease, e) == 0 &&
-	    db_transaction(db, DB_READ_COMMITTED, complete, c, e) == 0 &&
+	    server_mpu_complete(c->s, db, c->q->arena, c->ask, &c->answer, e) ==
+	        0 &&
 	    look_up(c, e) == 0 &&
 	    uploads_record(db, c->token, c->q->who, &c->write, 1, e) == 0)
 		rc = uploads_multipart_done(

@@ -85,6 +85,12 @@ int server_query_u64(const struct http_req *q, const char *name,
 /* As answers have it, in RFC 3339; NULL for 0, which is never. */
 const char *server_time(struct arena *a, int64_t us);
 
+/* authorize.c: completes a multipart upload of S3's, on a connection that is in no
+ * transaction: completions of one key exclude each other. */
+int server_mpu_complete(struct server *s, struct db *db, struct arena *a,
+    const struct mpu_complete *ask, struct mpu_completed *answer,
+    struct err *e);
+
 /* sign.c: puts our signatures before those that the paths have. */
 int server_sign(struct server *s, struct arena *a, const char *store_dir,
     struct commit_path *paths, size_t n, struct err *e);
