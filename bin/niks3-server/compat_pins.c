@@ -26,12 +26,7 @@ handle_compat_pins(
 	if (rc != 0 || buf_putc(&r->body, '[', e) != 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		struct pin_entry entry = {
-			.name = pins[i].name,
-			.store_path = pins[i].store_path,
-			.created_at = server_time(q->arena, pins[i].created_us),
-			.updated_at = server_time(q->arena, pins[i].updated_us),
-		};
+		struct pin_entry entry = server_pin_entry(q->arena, &pins[i]);
 
 		if ((i > 0 && buf_putc(&r->body, ',', e) != 0) ||
 		    json_encode(&pin_entry_desc, &entry, &r->body, e) != 0)

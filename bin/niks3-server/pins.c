@@ -16,6 +16,17 @@
 #include "../../proto/bodies.h"
 #include "server.h"
 
+struct pin_entry
+server_pin_entry(struct arena *a, const struct pin *pin)
+{
+	return (struct pin_entry){
+		.name = pin->name,
+		.store_path = pin->store_path,
+		.created_at = server_time(a, pin->created_us),
+		.updated_at = server_time(a, pin->updated_us),
+	};
+}
+
 int
 handle_pins_list(
     void *worker, const struct http_req *q, struct http_res *r, struct err *e)
@@ -37,17 +48,8 @@ handle_pins_list(
 	body.pins.items = arena_array(q->arena, n, sizeof *body.pins.items);
 	if (body.pins.items == NULL)
 		return arena_full(q->arena, e);
-	for (size_t i = 0; i < n; i++) {
-		struct pin_entry *to = &body.pins.items[i];
-		char text[CLOCK_RFC3339_MAX];
-
-		to->name = pins[i].name;
-		to->store_path = pins[i].store_path;
-		to->created_at = arena_str(
-		    q->arena, clock_fmt_rfc3339(text, pins[i].created_us));
-		to->updated_at = arena_str(
-		    q->arena, clock_fmt_rfc3339(text, pins[i].updated_us));
-	}
+	for (size_t i = 0; i < n; i++)
+		body.pins.items[i] = server_pin_entry(q->arena, &pins[i]);
 	return server_encode(r, 200, &pin_list_desc, &body, e);
 }
 

@@ -26,6 +26,8 @@ struct ipc_client;
 struct metrics;
 struct page_cache;
 struct peers;
+struct pin;
+struct pin_entry;
 struct reads;
 
 struct server {
@@ -84,6 +86,9 @@ int server_query_u64(const struct http_req *q, const char *name,
     struct err *e);
 /* As answers have it, in RFC 3339; NULL for 0, which is never. */
 const char *server_time(struct arena *a, int64_t us);
+
+/* pins.c: as both APIs tell of it; the texts are the pin's and the arena's. */
+struct pin_entry server_pin_entry(struct arena *a, const struct pin *pin);
 
 /* authorize.c: completes a multipart upload of S3's, on a connection that is in no
  * transaction: completions of one key exclude each other. */
