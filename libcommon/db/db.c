@@ -51,6 +51,15 @@ db_new(const char *conninfo, const char *name)
 	return db;
 }
 
+struct db *
+db_beside(const struct db *db)
+{
+	struct db *other = db_new(db->conninfo.data, db->name);
+
+	db_deadline(other, db->until);
+	return other;
+}
+
 void
 db_close(struct db *db)
 {
@@ -671,8 +680,29 @@ commit(struct db *db, struct err *e)
 	return 0;
 }
 
+/* How a transaction begins: the snapshot, if there is one, before all else. */
+struct beginning {
+	enum db_isolation isolation;
+	const char *snapshot;
+};
+
 static int
-attempt(struct db *db, enum db_isolation isolation,
+begin(struct db *db, const struct beginning *b, struct err *e)
+{
+	char sql[DB_SNAPSHOT_MAX + 32];
+
+	if (submit(db, begin_sql[b->isolation], P_NONE, e) != 0)
+		return -1;
+	if (b->snapshot == NULL)
+		return 0;
+	snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'", b->snapshot);
+	return PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1)
+	    ? 0
+	    : lost(db, e);
+}
+
+static int
+attempt(struct db *db, const struct beginning *b,
     int (*fn)(struct db *, void *, struct err *), void *ctx, struct err *e)
 {
 	int rc = -1;
@@ -682,8 +712,7 @@ attempt(struct db *db, enum db_isolation isolation,
 		return -1;
 	db->in_transaction = 1;
 	db->timeout_ms = 0;
-	if (submit(db, begin_sql[isolation], P_NONE, e) == 0 &&
-	    fn(db, ctx, e) == 0)
+	if (begin(db, b, e) == 0 && fn(db, ctx, e) == 0)
 		rc = commit(db, e);
 	if (rc != 0)
 		rollback(db);
@@ -691,8 +720,8 @@ attempt(struct db *db, enum db_isolation isolation,
 	return rc;
 }
 
-int
-db_transaction(struct db *db, enum db_isolation isolation,
+static int
+transaction(struct db *db, const struct beginning *b,
     int (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
     struct err *e)
 {
@@ -702,7 +731,7 @@ db_transaction(struct db *db, enum db_isolation isolation,
 		return fn(db, ctx, e);
 	for (unsigned n = 0;; n++) {
 		int reused = db->conn != NULL && db->reused;
-		int rc = attempt(db, isolation, fn, ctx, &last);
+		int rc = attempt(db, b, fn, ctx, &last);
 		int unsure = db->committing && db->lost;
 
 		db->committing = 0;
@@ -721,6 +750,37 @@ db_transaction(struct db *db, enum db_isolation isolation,
 	if (e != NULL)
 		*e = last;
 	return -1;
+}
+
+int
+db_transaction(struct db *db, enum db_isolation isolation,
+    int (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
+    struct err *e)
+{
+	return transaction(
+	    db, &(struct beginning){ isolation, NULL }, fn, ctx, e);
+}
+
+int
+db_transaction_in(struct db *db, const char *snapshot,
+    int (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
+    struct err *e)
+{
+	return transaction(db,
+	    &(struct beginning){ DB_REPEATABLE_READ, snapshot }, fn, ctx, e);
+}
+
+/* Its names are of hexadecimal digits and dashes. */
+int
+db_snapshot(struct db *db, char name[DB_SNAPSHOT_MAX], struct err *e)
+{
+	PGresult *r;
+
+	if (db_exec(db, "SELECT pg_export_snapshot()", P_NONE, &r, e) != 0)
+		return -1;
+	snprintf(name, DB_SNAPSHOT_MAX, "%s", PQgetvalue(r, 0, 0));
+	PQclear(r);
+	return 0;
 }
 
 struct query {

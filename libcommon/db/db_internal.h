@@ -118,6 +118,16 @@ int db_flush(struct db *db, struct err *e);
  * with ERR_CONFLICT. */
 int db_again(struct db *db, struct err *e, const char *what);
 int db_in_transaction(const struct db *db);
+/*
+ * Several connections at one moment: db_snapshot names what the transaction that
+ * is open sees, as long as it is; db_transaction_in is a db_transaction in which
+ * another connection sees the same.
+ */
+#define DB_SNAPSHOT_MAX 64
+int db_snapshot(struct db *db, char name[DB_SNAPSHOT_MAX], struct err *e);
+int db_transaction_in(struct db *db, const char *snapshot,
+    int (*fn)(struct db *db, void *ctx, struct err *e), void *ctx,
+    struct err *e);
 /* The bound that db_deadline set. */
 deadline_t db_until(const struct db *db);
 
@@ -203,10 +213,12 @@ int upload_insert_paths(struct db *db, int64_t upload,
 int commit_measure(struct db *db, int64_t upload, struct db_array *ids,
     struct db_array *objects, struct db_array *bytes, struct err *e);
 
-/* ---- the pool's view of a connection ---- */
+/* ---- new connections ---- */
 
 /* Not connected yet. */
 struct db *db_new(const char *conninfo, const char *name);
+/* Another one to the same database, under the same name and deadline. */
+struct db *db_beside(const struct db *db);
 /* Checks the form of a connection string, and tells nothing of it. */
 int db_check_conninfo(const char *conninfo, struct err *e);
 

@@ -254,13 +254,16 @@ doomed_ids(const struct batch *b, struct db_array *ids)
  * the insert: ON CONFLICT would double what a tombstone costs. Some are pending,
  * for nobody else makes tombstones; but a try whose commit was not answered may
  * have made all of these, and so may a worker that has just lost its lock: then
- * the insert fails, and the next try looks for them.
+ * the insert fails, and the next try looks for them. (Mostly nothing between the
+ * first and the last is pending, and then none is looked up.)
  */
 static int
 except(struct db *db, struct batch *b, struct err *e)
 {
 	static const char sql[] =
 	    "SELECT object_id FROM pending WHERE object_id = ANY ($1)"
+	    " AND EXISTS (SELECT FROM pending WHERE object_id BETWEEN $3 AND "
+	    "$4)"
 	    " UNION ALL SELECT object_id FROM tombstones"
 	    " WHERE $2 AND object_id = ANY ($1) ORDER BY 1";
 	struct db_array ids;
@@ -268,8 +271,10 @@ except(struct db *db, struct batch *b, struct err *e)
 	int rc;
 
 	doomed_ids(b, &ids);
-	rc = db_exec(
-	    db, sql, PARAMS(P_ARRAY(&ids), P_BOOL(b->tries > 0)), &r, e);
+	rc = db_exec(db, sql,
+	    PARAMS(P_ARRAY(&ids), P_BOOL(b->tries > 0), P_I64(b->doomed[0].id),
+	        P_I64(b->doomed[b->ndoomed - 1].id)),
+	    &r, e);
 	array_done(&ids);
 	if (rc != 0)
 		return -1;

@@ -1,16 +1,18 @@
 /*
- * What the files of the graph share: graph.c reads and marks it, graph_batch.c
- * writes tombstones; graph_needs.c, graph_report.c, graph_purge.c and graph_why.c
- * only look at it.
+ * What the files of the graph share: graph_load.c reads it, graph.c marks it,
+ * graph_batch.c writes tombstones; graph_needs.c, graph_report.c, graph_purge.c
+ * and graph_why.c only look at it.
  *
- * Objects are positions in ids, ascending. The references of object i are
- * edges[first[i]] up to, and without, edges[end[i]]; they lie in the order in
- * which the table had them, so that it is read from end to end. bucket finds a
- * position: entry b is the first whose id is at least ids[0] + (b << shift).
+ * Objects are positions in ids, ascending. What one refers to is a run of edges:
+ * their number, then the positions (graph_refs). Runs lie in blocks, which never
+ * move, each filled by one reader in the order in which the table had them, and
+ * none crosses the end of its block. bucket finds a position: entry b is the first
+ * whose id is at least ids[0] + (b << shift).
  */
 #ifndef DB_GRAPH_INTERNAL_H
 #define DB_GRAPH_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,12 +51,16 @@ struct ids {
 	size_t n, cap;
 };
 
+#define BLOCK_BITS  20
+#define BLOCK_EDGES ((size_t)1 << BLOCK_BITS)
+#define BLOCKS_MAX  (1U << (32 - BLOCK_BITS)) /* what run can tell apart */
+
 struct graph {
 	int64_t *ids;
-	size_t n, cap;
-	uint32_t *first, *end;
-	uint32_t *edges;
-	size_t nedges, edges_cap;
+	size_t n;
+	uint32_t *run;     /* block, and in the last BLOCK_BITS where in it */
+	uint32_t **blocks; /* BLOCKS_MAX; the first begins with an empty run */
+	atomic_uint nblocks;
 	uint8_t *flags;
 	uint32_t *bucket;
 	size_t nbuckets;
@@ -73,11 +79,30 @@ struct graph {
 	const struct graph_roots *roots; /* while it is read */
 };
 
+/* What an object refers to; some may be NOBODY. */
+struct refs {
+	const uint32_t *to;
+	uint32_t n;
+};
+
+static inline struct refs
+graph_refs(const struct graph *g, uint32_t at)
+{
+	const uint32_t *run = g->blocks[g->run[at] >> BLOCK_BITS] +
+	    (g->run[at] & (BLOCK_EDGES - 1));
+
+	return (struct refs){ run + 1, *run };
+}
+
 void ids_add(struct ids *v, int64_t id);
 void stack_push(struct stack *s, uint32_t at);
 
 /* Or NOBODY. */
 uint32_t graph_position(const struct graph *g, int64_t id);
+/* It will be asked for soon. */
+void graph_expect(const struct graph *g, int64_t id);
+void graph_make_buckets(struct graph *g);
+void graph_clear(struct graph *g);
 
 /*
  * Reaches an object; graph_follow then reaches all it refers to. While catching
@@ -86,6 +111,11 @@ uint32_t graph_position(const struct graph *g, int64_t id);
  */
 void graph_reach(struct graph *g, uint32_t at);
 void graph_follow(struct graph *g);
+/* As graph_reach, of what must be there. */
+void graph_root(struct graph *g, int64_t id);
+/* Fills garbage. Returns where in it each object is that is garbage; malloc'ed. */
+uint32_t *graph_list_garbage(struct graph *g);
+void graph_list_revivable(struct graph *g);
 
 /*
  * graph_needs.c: of each object, whether following references from it leads to

@@ -14,7 +14,8 @@
 
 /* An object on the way from where the search began to where it is. */
 struct visit {
-	uint32_t at, edge; /* the next to look at */
+	uint32_t at;
+	struct refs left; /* to look at */
 	uint32_t number;
 	int needs;
 };
@@ -38,7 +39,8 @@ enter(struct search *s, uint32_t at)
 		s->path = xrealloc(s->path, s->cap * sizeof *s->path);
 	}
 	s->known[at] = ++s->number;
-	s->path[s->n++] = (struct visit){ at, s->g->first[at], s->number, 0 };
+	s->path[s->n++] =
+	    (struct visit){ at, graph_refs(s->g, at), s->number, 0 };
 	stack_push(&s->open, at);
 }
 
@@ -63,23 +65,22 @@ leave(struct search *s)
 static void
 search(struct search *s, uint32_t from)
 {
-	const struct graph *g = s->g;
-
 	enter(s, from);
 	while (s->n > 0) {
 		struct visit *v = &s->path[s->n - 1];
 		uint32_t to;
 
-		if (v->edge == g->end[v->at]) {
+		if (v->left.n == 0) {
 			leave(s);
 			continue;
 		}
-		to = g->edges[v->edge];
+		to = *v->left.to;
 		if (to != NOBODY && s->known[to] == UNSEEN) {
 			enter(s, to); /* and look at this edge again */
 			continue;
 		}
-		v->edge++;
+		v->left.to++;
+		v->left.n--;
 		if (to == NOBODY || s->known[to] == NEEDS_NOT)
 			continue;
 		if (s->known[to] == NEEDS)

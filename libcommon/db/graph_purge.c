@@ -22,10 +22,10 @@ change(const struct graph *g, uint8_t *fate, struct stack *from, enum fate old,
     enum fate new)
 {
 	while (from->n > 0) {
-		uint32_t at = from->items[--from->n];
+		struct refs r = graph_refs(g, from->items[--from->n]);
 
-		for (uint32_t k = g->first[at]; k < g->end[at]; k++) {
-			uint32_t to = g->edges[k];
+		for (uint32_t k = 0; k < r.n; k++) {
+			uint32_t to = r.to[k];
 
 			if (to == NOBODY || fate[to] != old ||
 			    !DELETABLE(g, to))

@@ -121,10 +121,10 @@ count_objects(struct report *r)
 	for (uint32_t root = 1; root < r->nroots; root++) {
 		reach(r, &todo, graph_position(g, r->roots[root].id), root);
 		while (todo.n > 0) {
-			uint32_t at = todo.items[--todo.n];
+			struct refs refs = graph_refs(g, todo.items[--todo.n]);
 
-			for (uint32_t k = g->first[at]; k < g->end[at]; k++)
-				reach(r, &todo, g->edges[k], root);
+			for (uint32_t k = 0; k < refs.n; k++)
+				reach(r, &todo, refs.to[k], root);
 		}
 	}
 	free(todo.items);

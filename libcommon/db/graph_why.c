@@ -192,9 +192,10 @@ find_chain(struct asking *q, uint32_t target, struct stack *chain)
 		q->needs[queue->items[i]] = queue->items[i];
 	for (size_t i = 0; i < queue->n && q->needs[target] == NEEDS; i++) {
 		uint32_t at = queue->items[i];
+		struct refs r = graph_refs(g, at);
 
-		for (uint32_t k = g->first[at]; k < g->end[at]; k++) {
-			uint32_t to = g->edges[k];
+		for (uint32_t k = 0; k < r.n; k++) {
+			uint32_t to = r.to[k];
 
 			if (!leads_there(q, to))
 				continue;

@@ -436,6 +436,52 @@ test_flush(void **state)
 	}
 }
 
+/* ---- several at one moment ---- */
+
+static int
+count_deltas(struct db *db, void *ctx, struct err *error)
+{
+	PGresult *r;
+
+	if (db_exec(
+	        db, "SELECT count(*) FROM stat_deltas", P_NONE, &r, error) != 0)
+		return -1;
+	*(int64_t *)ctx = row_i64(r, 0, 0);
+	PQclear(r);
+	return 0;
+}
+
+static int
+see_the_same(struct db *db, void *ctx, struct err *error)
+{
+	struct db *other = ctx;
+	char name[DB_SNAPSHOT_MAX];
+	int64_t mine, its;
+
+	OK(count_deltas(db, &mine, error));
+	OK(db_snapshot(db, name, error));
+	OK(db_transaction(server, DB_READ_COMMITTED, write_lazily, NULL, &e));
+	OK(db_transaction_in(other, name, count_deltas, &its, &e));
+	assert_int_equal(its, mine);
+	OK(db_transaction(other, DB_READ_COMMITTED, count_deltas, &its, &e));
+	assert_int_equal(its, mine + 1);
+	return 0;
+}
+
+static void
+test_snapshot(void **state)
+{
+	struct db *other = db_beside(gc);
+	int64_t n;
+
+	(void)state;
+	OK(db_transaction(gc, DB_REPEATABLE_READ, see_the_same, other, &e));
+	FAILS(ERR_INTERNAL,
+	    db_transaction_in(
+	        other, "00000003-00000000-1", count_deltas, &n, &e));
+	db_close(other);
+}
+
 static const struct CMUnitTest tests[] = {
 	LIVE_TEST(test_roots_lock),
 	LIVE_TEST(test_gc_lock),
@@ -447,6 +493,7 @@ static const struct CMUnitTest tests[] = {
 	LIVE_TEST(test_pool),
 	LIVE_TEST(test_rights),
 	LIVE_TEST(test_flush),
+	LIVE_TEST(test_snapshot),
 };
 
 LIVE_GROUP(conn);
