@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/metric.h"
@@ -18,16 +17,13 @@
 #include "../../libcommon/s3/s3.h"
 #include "../../libcommon/s3/s3_cred.h"
 #include "../../proto/metrics.h"
+#include "bucket.h"
 #include "fan.h"
 #include "handlers.h"
 
-#define CACHE_INFO     "nix-cache-info"
-#define CACHE_INFO_MAX ((size_t)1 << 20)
-#define BUCKET_WAIT_MS 10000 /* for one answer of S3 at the start */
-
 struct config {
 	struct opt_common common;
-	const char *endpoint, *bucket, *region, *lookup, *ca_cert;
+	const char *endpoint, *public_url, *bucket, *region, *lookup, *ca_cert;
 	int use_ssl, use_iam;
 	struct secret access_key, secret_key;
 	const char *access_key_path, *secret_key_path;
@@ -42,6 +38,8 @@ static const struct opt options[] = {
 	{ "s3-endpoint", "NIKS3_S3_ENDPOINT", OPT_STR, O(endpoint),
 	    OPT_REQUIRED, NULL, "HOST[:PORT]", "the S3 server, or its URL", 0,
 	    0 },
+	{ "s3-public-url", "NIKS3_S3_PUBLIC_URL", OPT_STR, O(public_url), 0,
+	    NULL, "URL", "where clients reach it, if not there", 0, 0 },
 	{ "s3-bucket", "NIKS3_S3_BUCKET", OPT_STR, O(bucket), OPT_REQUIRED,
 	    NULL, "NAME", "the bucket of the cache", 0, 0 },
 	{ "s3-region", "NIKS3_S3_REGION", OPT_STR, O(region), 0, NULL, "REGION",
@@ -76,10 +74,9 @@ static const struct opt options[] = {
 	{ "workers", NULL, OPT_U64, O(workers), 0, "8", "N",
 	    "calls answered at once on each socket", 1, 256 },
 	{ "store-dir", "NIX_STORE_DIR", OPT_PATH, O(store_dir), 0,
-	    STOREPATH_DIR_DEFAULT, "DIR", "StoreDir of a new nix-cache-info", 0,
-	    0 },
+	    STOREPATH_DIR_DEFAULT, "DIR", "StoreDir of nix-cache-info", 0, 0 },
 	{ "priority", "NIKS3_CACHE_PRIORITY", OPT_U64, O(priority), 0, "30",
-	    "N", "Priority of a new nix-cache-info", 0, 1000 },
+	    "N", "Priority of nix-cache-info", 0, 1000 },
 	{ NULL },
 };
 
@@ -161,70 +158,6 @@ parse_lookup(const char *s, enum s3_lookup *out, struct err *e)
 	return 0;
 }
 
-/* Writes nix-cache-info when there is none. It is asked for by GET, whose
- * refusal says why. It also serves to see whether the server lets nothing be
- * overwritten when it is told so. */
-static int
-bucket_init(struct s3_conn *conn, const struct config *c, struct err *e)
-{
-	deadline_t d = deadline_in(BUCKET_WAIT_MS);
-	struct s3_put info = { .key = CACHE_INFO,
-		.content_type = "text/plain",
-		.if_none_match = 1 };
-	struct buf text;
-	int rc;
-
-	buf_init(&text, CACHE_INFO_MAX);
-	rc = s3_get(conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
-	if (rc != 0 && e->kind == ERR_NOT_FOUND) {
-		buf_reset(&text);
-		rc = buf_printf(&text, e,
-		    "StoreDir: %s\nWantMassQuery: 1\nPriority: %llu\n",
-		    c->store_dir, (unsigned long long)c->priority);
-		info.data = text.data;
-		info.len = text.len;
-		/* Another uploader may be faster. */
-		if (rc == 0 && (rc = s3_put(conn, &info, d, e)) != 0 &&
-		    e->kind == ERR_CONFLICT) {
-			buf_reset(&text);
-			rc = s3_get(
-			    conn, CACHE_INFO, 0, 0, &text, NULL, NULL, d, e);
-		}
-	}
-	if (rc == 0) {
-		err_clear(e);
-		info.data = text.data;
-		info.len = text.len;
-		rc = s3_create_check(conn, &info, d, e);
-	}
-	buf_done(&text);
-	return rc;
-}
-
-/* Waits for S3 as long as it takes, but a definite refusal is final. */
-static int
-bucket_wait(struct s3 *s3, const struct config *c, struct err *e)
-{
-	struct s3_conn *conn = s3_conn_new(s3);
-	int rc;
-
-	for (unsigned n = 0;; n++) {
-		err_clear(e);
-		rc = bucket_init(conn, c, e);
-		if (rc == 0 || !err_retryable(e->kind))
-			break;
-		log_err(LOG_LEVEL_WARN, "waiting for S3", e);
-		service_status("waiting for S3: %s", e->msg);
-		if (service_wait(deadline_in(clock_backoff(n, 200, 10000)),
-		        NULL, NULL) == 0) {
-			err_clear(e); /* nothing is wrong with a stop */
-			break;
-		}
-	}
-	s3_conn_free(conn);
-	return rc;
-}
-
 static void
 count_try(void *metrics, enum s3_op op, enum err_kind result, int64_t us)
 {
@@ -259,7 +192,9 @@ serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
 
 	if (cred != NULL)
 		s3_cred_start(cred);
-	if (bucket_wait(s3, c, e) != 0)
+	if (bucket_open(s3,
+	        &(struct bucket){ c->bucket, c->store_dir, c->priority },
+	        e) != 0)
 		return -1;
 	u.fan = fan_new(s3, c->concurrency);
 	rc = ipc_server_new(
@@ -316,6 +251,7 @@ main(int argc, char **argv)
 	so = (struct s3_options){
 		.endpoint = c.endpoint,
 		.use_tls = c.use_ssl,
+		.public_url = c.public_url,
 		.bucket = c.bucket,
 		.region = c.region,
 		.ca_file = c.ca_cert,

@@ -46,7 +46,7 @@ struct config {
 	struct remote_config remote;
 	uint64_t uploads, level;
 	int from_stdin, json, no_logs;
-	const char *pin;
+	const char *pin, *s3_ca_cert;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -55,6 +55,8 @@ static const struct opt options[] = {
 	REMOTE_OPTIONS(O(remote)),
 	{ "stdin", NULL, OPT_BOOL, O(from_stdin), 0, NULL, NULL,
 	    "read paths from standard input, one a line (also: -)", 0, 0 },
+	{ "s3-ca-cert", "NIKS3_S3_CA_CERT", OPT_PATH, O(s3_ca_cert), 0, NULL,
+	    "FILE", "trust these authorities for S3", 0, 0 },
 	{ "max-concurrent-uploads", NULL, OPT_U64, O(uploads), 0, "16", "N",
 	    "objects written at once", 1, 256 },
 	{ "compression-level", NULL, OPT_U64, O(level), 0, "3", "N", "of zstd",
@@ -466,6 +468,7 @@ command_push(int argc, char **argv)
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.freed, NULL);
 	p.a = arena_new(MEMORY_MAX);
+	p.s3_ca_cert = c.s3_ca_cert;
 	p.queue = queue_new(QUEUE_MAX);
 	p.level = c.level;
 	if (remote_new(&c.remote, &p.remote, &e) == 0 && !c.common.check) {

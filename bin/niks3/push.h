@@ -76,6 +76,7 @@ struct push {
 	struct remote *remote;
 	struct arena *a;
 	const char *store_dir, *log_dir;
+	const char *s3_ca_cert; /* or NULL */
 	struct pathinfo *paths;
 	struct upload_request request;
 	struct realisation *reals;

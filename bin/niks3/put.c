@@ -277,6 +277,7 @@ put_thread(void *arg)
 
 	t.conn = remote_conn_new(p->remote);
 	t.s3 = http_client_new(&(struct http_client_options){
+	    .ca_file = p->s3_ca_cert,
 	    .user_agent = "niks3/" NIKS3_VERSION,
 	});
 	t.a = arena_new(BATCH_MEMORY);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../codec/base64.h"
 #include "../codec/sha256.h"
@@ -102,6 +103,27 @@ s3_code_throttles(const char *name)
 
 /* ---- options ---- */
 
+/* A URL, with its scheme: it is not for our own network. */
+static int
+set_public_url(struct s3 *s, const struct s3_options *o, struct err *e)
+{
+	struct s3_places *places;
+
+	if (o->public_url == NULL || o->public_url[0] == '\0')
+		return 0;
+	if (strncasecmp(o->public_url, "http://", 7) != 0 &&
+	    strncasecmp(o->public_url, "https://", 8) != 0)
+		return err_set(e, ERR_INVALID,
+		    "public URL of S3: not http[s]://HOST[:PORT]");
+	places = xcalloc(1, sizeof *places);
+	if (s3_place_init(places, o, o->public_url, e) != 0) {
+		free(places);
+		return err_prefix(e, "public URL of S3");
+	}
+	s->clients = places;
+	return 0;
+}
+
 int
 s3_new(const struct s3_options *o, struct s3 **out, struct err *e)
 {
@@ -113,7 +135,13 @@ s3_new(const struct s3_options *o, struct s3 **out, struct err *e)
 	        INT64_MAX, &keys, e) != 0)
 		return -1;
 	s = xcalloc(1, sizeof *s);
-	if (s3_place_init(&s->where, o, e) != 0) {
+	if (s3_place_init(&s->where, o, o->endpoint, e) != 0) {
+		s3_keys_drop(keys);
+		free(s);
+		return -1;
+	}
+	if (set_public_url(s, o, e) != 0) {
+		s3_place_done(&s->where);
 		s3_keys_drop(keys);
 		free(s);
 		return -1;
@@ -137,6 +165,9 @@ s3_free(struct s3 *s)
 		return;
 	s3_keys_drop(s->keys);
 	s3_place_done(&s->where);
+	if (s->clients != NULL)
+		s3_place_done(s->clients);
+	free(s->clients);
 	s3_rate_done(&s->rate);
 	free(s->ca_file);
 	free(s);
@@ -185,15 +216,15 @@ s3_counts(struct s3 *s, struct s3_counts *out)
 /* ---- one request ---- */
 
 int
-s3_sigv4(const struct s3 *s, const struct s3_place *where, const char *method,
-    const char *key, struct arena *a, struct sigv4_request *out, struct err *e)
+s3_sigv4(const struct s3_place *where, const char *method, const char *key,
+    struct arena *a, struct sigv4_request *out, struct err *e)
 {
 	char *path;
 
 	if (key != NULL && (key[0] == '\0' || strlen(key) > OBJKEY_MAX))
 		return err_set(e, ERR_INVALID, "%s: a key of %zu bytes", method,
 		    strlen(key));
-	path = arena_printf(a, "%s/%s", s->where.root, key != NULL ? key : "");
+	path = arena_printf(a, "%s/%s", where->root, key != NULL ? key : "");
 	if (path == NULL)
 		return arena_full(a, e);
 	*out = (struct sigv4_request){
@@ -278,8 +309,7 @@ send_try(struct attempt *t, const char *sha256_hex, deadline_t d, struct err *e)
 	arena_reset(c->scratch);
 	buf_reset(&c->answer);
 	buf_init(&url, URL_MAX);
-	if (s3_sigv4(c->s3, t->where, r->method, r->key, c->scratch, &q, e) !=
-	    0)
+	if (s3_sigv4(t->where, r->method, r->key, c->scratch, &q, e) != 0)
 		goto out;
 	q.query = r->query;
 	q.nquery = r->nquery;

@@ -47,6 +47,9 @@ enum s3_lookup {
 struct s3_options {
 	const char *endpoint; /* "host[:port]", or with "http://", "https://" */
 	int use_tls;          /* when the endpoint has no scheme */
+	/* Where clients reach the same server, "http[s]://host[:port]": what is
+	 * signed for them to put goes there. NULL or "": the endpoint. */
+	const char *public_url;
 	const char *bucket;
 	/* "" or NULL: what the endpoint's name tells (AWS, Backblaze B2), "auto"
 	 * for Cloudflare R2, else "us-east-1"; and when the first answer names

@@ -109,20 +109,20 @@ struct s3_place {
 	char *base; /* "https://host:port", with the bucket when it is there */
 	char *host; /* base without the scheme */
 	char *region;
+	const char *root; /* "/bucket" or ""; of struct s3_places */
 };
 
 struct s3_places {
 	int tls, dns, given_region;
 	char *name, port[8]; /* of the endpoint */
-	char *bucket;
-	char *root; /* "/bucket" or "" */
+	char *bucket, *root;
 	struct s3_place first, found;
 	pthread_mutex_t lock; /* for whoever finds */
 	const struct s3_place *_Atomic now;
 };
 
-int s3_place_init(
-    struct s3_places *out, const struct s3_options *o, struct err *e);
+int s3_place_init(struct s3_places *out, const struct s3_options *o,
+    const char *endpoint, struct err *e);
 void s3_place_done(struct s3_places *s);
 /* A server that was asked at the place "used" says that the bucket is in
  * region. 1 when it is worth to ask again, at the place that is now. */
@@ -164,6 +164,7 @@ int s3_keys_get(
 
 struct s3 {
 	struct s3_places where;
+	struct s3_places *clients; /* as they reach it; NULL: in the same way */
 	char *ca_file;
 	int64_t stall_ms;
 	void (*tried)(
@@ -239,9 +240,8 @@ void s3_etag_trim(char out[256], const char *etag);
 
 /* Fills what all requests to a place have in common. path (in the arena) is
  * decoded. */
-int s3_sigv4(const struct s3 *s, const struct s3_place *where,
-    const char *method, const char *key, struct arena *a,
-    struct sigv4_request *out, struct err *e);
+int s3_sigv4(const struct s3_place *where, const char *method, const char *key,
+    struct arena *a, struct sigv4_request *out, struct err *e);
 /* Appends the URL, without the query. */
 int s3_url(const struct s3_place *where, const char *path, struct buf *out,
     struct err *e);

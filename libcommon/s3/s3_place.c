@@ -149,15 +149,17 @@ place_set(
 	out->base = xstrdup(base);
 	out->host = strstr(out->base, "//") + 2;
 	out->region = region;
+	out->root = s->root;
 }
 
 int
-s3_place_init(struct s3_places *out, const struct s3_options *o, struct err *e)
+s3_place_init(struct s3_places *out, const struct s3_options *o,
+    const char *endpoint, struct err *e)
 {
 	struct s3_places s = { .tls = o->use_tls };
 	char name[256], root[BUCKET_MAX + 2];
 
-	if (parse_endpoint(&s, o->endpoint, name, s.port, e) != 0 ||
+	if (parse_endpoint(&s, endpoint, name, s.port, e) != 0 ||
 	    check_bucket(o->bucket, e) != 0)
 		return -1;
 	/* A certificate for *.HOST does not cover a dot in the bucket. */

@@ -22,6 +22,20 @@ check_life(int64_t life_s, int64_t wanted_s, struct err *e)
 	    (long long)life_s);
 }
 
+/* As a client of ours reaches it; the region is the bucket's. */
+static struct s3_place
+place_of_clients(const struct s3 *s)
+{
+	const struct s3_place *ours = s->where.now;
+	struct s3_place p = *ours;
+
+	if (s->clients != NULL) {
+		p = s->clients->first;
+		p.region = ours->region;
+	}
+	return p;
+}
+
 int
 s3_authorize_put(struct s3 *s, const struct s3_authorize *p, struct arena *a,
     const char **url, const char *headers[S3_AUTHORIZE_HEADERS_MAX],
@@ -31,7 +45,7 @@ s3_authorize_put(struct s3 *s, const struct s3_authorize *p, struct arena *a,
 	const char *query[2][2] = { { "partNumber", part },
 		{ "uploadId", p->upload_id } };
 	const char *extra[4][2] = { { "content-length", length } };
-	const struct s3_place *where = s->where.now;
+	const struct s3_place where = place_of_clients(s);
 	struct s3_keys *keys = NULL;
 	struct sigv4_credentials c;
 	struct sigv4_request q;
@@ -44,7 +58,7 @@ s3_authorize_put(struct s3 *s, const struct s3_authorize *p, struct arena *a,
 
 	buf_init(&b, URL_MAX);
 	if (s3_keys_get(s, deadline_in(0), &keys, e) != 0 ||
-	    s3_sigv4(s, where, "PUT", p->key, a, &q, e) != 0)
+	    s3_sigv4(&where, "PUT", p->key, a, &q, e) != 0)
 		goto out;
 	c = s3_keys_sigv4(keys);
 	life_s = s3_keys_life_s(keys);
@@ -78,7 +92,7 @@ s3_authorize_put(struct s3 *s, const struct s3_authorize *p, struct arena *a,
 		q.nquery = 2;
 	}
 	if (sigv4_sign(&c, &q, a, &signed_lines, e) != 0 ||
-	    s3_url(where, q.path, &b, e) != 0 ||
+	    s3_url(&where, q.path, &b, e) != 0 ||
 	    (q.nquery > 0 &&
 	        (buf_putc(&b, '?', e) != 0 || sigv4_query(&q, &b, e) != 0)))
 		goto out;
@@ -106,11 +120,10 @@ out:
 }
 
 static int
-presign(struct s3 *s, const char *method, const char *key,
-    const char *const (*query)[2], size_t nquery, int64_t expires_s,
-    struct arena *a, const char **url, struct err *e)
+presign(struct s3 *s, const struct s3_place *where, const char *method,
+    const char *key, const char *const (*query)[2], size_t nquery,
+    int64_t expires_s, struct arena *a, const char **url, struct err *e)
 {
-	const struct s3_place *where = s->where.now;
 	struct s3_keys *keys = NULL;
 	struct sigv4_credentials c;
 	struct sigv4_request q;
@@ -126,7 +139,7 @@ presign(struct s3 *s, const char *method, const char *key,
 		goto out;
 	}
 	if (s3_keys_get(s, deadline_in(0), &keys, e) != 0 ||
-	    s3_sigv4(s, where, method, key, a, &q, e) != 0)
+	    s3_sigv4(where, method, key, a, &q, e) != 0)
 		goto out;
 	c = s3_keys_sigv4(keys);
 	life_s = s3_keys_life_s(keys);
@@ -155,7 +168,8 @@ int
 s3_presign_get(struct s3 *s, const char *method, const char *key,
     int64_t expires_s, struct arena *a, const char **url, struct err *e)
 {
-	return presign(s, method, key, NULL, 0, expires_s, a, url, e);
+	return presign(
+	    s, s->where.now, method, key, NULL, 0, expires_s, a, url, e);
 }
 
 int
@@ -166,8 +180,9 @@ s3_presign_put(struct s3 *s, const char *key, const char *upload_id,
 	char number[12];
 	const char *const query[][2] = { { "partNumber", number },
 		{ "uploadId", upload_id } };
+	const struct s3_place where = place_of_clients(s);
 
 	snprintf(number, sizeof number, "%u", (unsigned)part);
-	return presign(s, "PUT", key, query, upload_id != NULL ? 2 : 0,
+	return presign(s, &where, "PUT", key, query, upload_id != NULL ? 2 : 0,
 	    expires_s, a, url, e);
 }

@@ -15,12 +15,11 @@ open_place(struct s3_places *s, const char *endpoint, const char *region,
 {
 	err_clear(&e);
 	ok(s3_place_init(s,
-	    &(struct s3_options){ .endpoint = endpoint,
-	        .use_tls = 1,
+	    &(struct s3_options){ .use_tls = 1,
 	        .bucket = "b",
 	        .region = region,
 	        .lookup = lookup },
-	    &e));
+	    endpoint, &e));
 }
 
 static void
@@ -78,7 +77,7 @@ says_what_is_wrong_with_an_endpoint(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct s3_options o = { .endpoint = cases[i].endpoint,
 			.bucket = "b" };
-		fails(ERR_INVALID, s3_place_init(&s, &o, &e));
+		fails(ERR_INVALID, s3_place_init(&s, &o, o.endpoint, &e));
 		if (strstr(e.msg, cases[i].why) == NULL)
 			fail_msg("%s: %s", cases[i].endpoint, e.msg);
 		assert_null(s.name);

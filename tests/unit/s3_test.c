@@ -14,6 +14,12 @@
 
 /* ---- options and addresses ---- */
 
+static int
+begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
 static void
 finds_the_address(void **state)
 {
@@ -60,9 +66,45 @@ finds_the_address(void **state)
 		o.use_tls = cases[i].tls;
 		open_with(&o);
 		ok(s3_presign_get(s3, "GET", "k", 60, arena, &url, &e));
-		if (strncmp(url, cases[i].url, strlen(cases[i].url)) != 0)
+		if (!begins(url, cases[i].url))
 			fail_msg("%s: %s", cases[i].endpoint, url);
 		close_it();
+	}
+}
+
+/* Clients put elsewhere than we; in the bucket's own region. */
+static void
+sends_clients_elsewhere(void **state)
+{
+	static const char *const bad[] = { "cdn.example", "ftp://h",
+		"https://h/path", "https://u@h", "https://" };
+	const uint8_t hash[SHA256_LEN] = { 0 };
+	const char *url, *headers[S3_AUTHORIZE_HEADERS_MAX];
+	struct s3_options o = options("127.0.0.1:9000");
+	size_t n;
+
+	(void)state;
+	o.region = "here";
+	o.public_url = "https://s3.example:8443/";
+	open_with(&o);
+	ok(s3_authorize_put(s3,
+	    &(struct s3_authorize){ .key = "k", .sha256 = hash }, arena, &url,
+	    headers, &n, &e));
+	assert_string_equal(url, "https://s3.example:8443/bucket/k");
+	assert_non_null(strstr(headers[2], "/here/s3/"));
+	ok(s3_presign_put(s3, "k", NULL, 0, 60, arena, &url, &e));
+	assert_true(begins(url, "https://s3.example:8443/bucket/k?"));
+	ok(s3_presign_get(s3, "GET", "k", 60, arena, &url, &e));
+	assert_true(begins(url, "http://127.0.0.1:9000/bucket/k?"));
+	close_it();
+	o.lookup = S3_LOOKUP_DNS;
+	open_with(&o);
+	ok(s3_presign_put(s3, "k", NULL, 0, 60, arena, &url, &e));
+	assert_true(begins(url, "https://bucket.s3.example:8443/k?"));
+	close_it();
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		o.public_url = bad[i];
+		fails(ERR_INVALID, s3_new(&o, &s3, &e));
 	}
 }
 
@@ -1096,6 +1138,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_address),
+		cmocka_unit_test(sends_clients_elsewhere),
 		cmocka_unit_test(finds_the_region),
 		cmocka_unit_test(refuses_bad_options),
 		cmocka_unit_test(refuses_bad_keys),
