@@ -40,6 +40,7 @@ static const struct opt_program program = {
 	.opts = options,
 	.min_args = 1,
 	.max_args = 1,
+	.words = "up|down|status",
 };
 
 static void

@@ -70,29 +70,30 @@ struct auth_config {
 		    "authorities",                                             \
 		    0, 0 },                                                    \
 	    { "mtls-proxy-header", "NIKS3_MTLS_PROXY_HEADER", OPT_STR,         \
-		    (o) + offsetof(struct auth_config, proxy_header), 0, NULL, \
-		    "NAME", "a proxy says SUCCESS here for a verified client", \
-		    0, 0 },                                                    \
+		    (o) + offsetof(struct auth_config, proxy_header),          \
+		    OPT_RARE, NULL, "NAME",                                    \
+		    "a proxy says SUCCESS here for a verified client", 0, 0 }, \
 	    { "mtls-subject-header", "NIKS3_MTLS_SUBJECT_HEADER", OPT_STR,     \
-		    (o) + offsetof(struct auth_config, subject_header), 0,     \
-		    "X-SSL-Client-Dn", "NAME", "and its subject here", 0, 0 }, \
+		    (o) + offsetof(struct auth_config, subject_header),        \
+		    OPT_RARE, "X-SSL-Client-Dn", "NAME",                       \
+		    "and its subject here", 0, 0 },                            \
 	    { "mtls-proxy-address", "NIKS3_MTLS_PROXY_ADDRESSES", OPT_LIST,    \
-		    (o) + offsetof(struct auth_config, proxy_addresses), 0,    \
-		    NULL, "IP",                                                \
+		    (o) + offsetof(struct auth_config, proxy_addresses),       \
+		    OPT_RARE, NULL, "IP",                                      \
 		    "believe those headers from there (default: this host)",   \
 		    0, 0 },                                                    \
 	    { "mtls-proxy-socket", "NIKS3_MTLS_PROXY_SOCKET", OPT_PATH,        \
-		    (o) + offsetof(struct auth_config, proxy_socket), 0, NULL, \
-		    "PATH", "and over this unix socket; alone, only there", 0, \
-		    0 },                                                       \
+		    (o) + offsetof(struct auth_config, proxy_socket),          \
+		    OPT_RARE, NULL, "PATH",                                    \
+		    "and over this unix socket; alone, only there", 0, 0 },    \
 	    { "mtls-bound-subject", NULL, OPT_LIST,                            \
-		    (o) + offsetof(struct auth_config, bound_subjects), 0,     \
-		    NULL, "GLOB", "certificates that may do everything", 0,    \
-		    0 },                                                       \
+		    (o) + offsetof(struct auth_config, bound_subjects),        \
+		    OPT_RARE, NULL, "GLOB",                                    \
+		    "certificates that may do everything", 0, 0 },             \
 	{                                                                      \
 		"mtls-bound-subject-read", NULL, OPT_LIST,                     \
 		    (o) + offsetof(struct auth_config, bound_subjects_read),   \
-		    0, NULL, "GLOB",                                           \
+		    OPT_RARE, NULL, "GLOB",                                    \
 		    "certificates that may read; others may not", 0, 0         \
 	}
 

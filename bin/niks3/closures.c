@@ -300,15 +300,15 @@ static const struct action actions[] = {
 	        delete_options, 1, SIZE_MAX } },
 };
 
+const struct action_set closures_actions = {
+	.actions = actions,
+	.n = sizeof actions / sizeof actions[0],
+	.config_size = sizeof(struct config),
+	.memory = MEMORY_MAX,
+};
+
 int
 command_closures(int argc, char **argv)
 {
-	static const struct action_set set = {
-		.actions = actions,
-		.n = sizeof actions / sizeof actions[0],
-		.config_size = sizeof(struct config),
-		.memory = MEMORY_MAX,
-	};
-
-	return action_main(&set, argc, argv);
+	return action_main(&closures_actions, argc, argv);
 }

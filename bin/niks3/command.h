@@ -12,6 +12,25 @@ int command_pins(int argc, char **argv);
 int command_closures(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_token(int argc, char **argv);
+int command_completion(int argc, char **argv);
+
+struct action_set;
+struct opt_program;
+
+extern const struct opt_program push_program, completion_program;
+extern const struct action_set gc_actions, pins_actions, closures_actions,
+    why_actions, token_actions;
+
+/* Ended by a NULL name. Of a command one of the last two says which options it
+ * has. */
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+	const struct opt_program *program;
+	const struct action_set *actions;
+};
+extern const struct command commands[];
 
 struct arena;
 struct err;

@@ -182,22 +182,22 @@ static const struct action actions[] = {
 	{ "status", status,
 	    { "niks3 gc status", "niks3 gc status [OPTION]... [RUN]",
 	        "Tells how a run goes, or went; the latest one by default.",
-	        status_options, 0, 1 } },
+	        status_options, 0, 1, "" } },
 	{ "history", history,
 	    { "niks3 gc history", "niks3 gc history [OPTION]...",
 	        "Lists the latest runs, newest first.", history_options, 0,
 	        0 } },
 };
 
+const struct action_set gc_actions = {
+	.actions = actions,
+	.n = sizeof actions / sizeof actions[0],
+	.config_size = sizeof(struct config),
+	.memory = MEMORY_MAX,
+};
+
 int
 command_gc(int argc, char **argv)
 {
-	static const struct action_set set = {
-		.actions = actions,
-		.n = sizeof actions / sizeof actions[0],
-		.config_size = sizeof(struct config),
-		.memory = MEMORY_MAX,
-	};
-
-	return action_main(&set, argc, argv);
+	return action_main(&gc_actions, argc, argv);
 }

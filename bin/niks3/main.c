@@ -10,28 +10,31 @@
 #include "../../libcommon/core/secret.h"
 #include "command.h"
 
-static const struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
-	{ "push", command_push, "push store paths with all they need" },
-	{ "gc", command_gc, "delete what no closure needs any more" },
-	{ "pins", command_pins, "keep closures by name" },
-	{ "closures", command_closures, "list what was pushed; take it away" },
-	{ "why", command_why, "tell what keeps a path" },
-	{ "token", command_token, "make, list and revoke tokens" },
+const struct command commands[] = {
+	{ "push", command_push, "push store paths with all they need",
+	    &push_program, NULL },
+	{ "gc", command_gc, "delete what no closure needs any more", NULL,
+	    &gc_actions },
+	{ "pins", command_pins, "keep closures by name", NULL, &pins_actions },
+	{ "closures", command_closures, "list what was pushed; take it away",
+	    NULL, &closures_actions },
+	{ "why", command_why, "tell what keeps a path", NULL, &why_actions },
+	{ "token", command_token, "make, list and revoke tokens", NULL,
+	    &token_actions },
+	{ "completion", command_completion, "print completions for a shell",
+	    &completion_program, NULL },
+	{ .name = NULL },
 };
-
-#define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void
 usage(FILE *f)
 {
 	fprintf(f, "usage: niks3 COMMAND [OPTION]...\n\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].help);
-	fprintf(f, "\nniks3 COMMAND --help tells the options of a command.\n");
+	for (const struct command *c = commands; c->name != NULL; c++)
+		fprintf(f, "  %-11s %s\n", c->name, c->help);
+	fprintf(f,
+	    "\nniks3 COMMAND --help tells the options of a command, "
+	    "niks3-COMMAND(1) all of it.\n");
 }
 
 int
@@ -74,9 +77,9 @@ main(int argc, char **argv)
 		puts("niks3 " NIKS3_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	for (const struct command *c = commands; c->name != NULL; c++)
+		if (strcmp(argv[1], c->name) == 0)
+			return c->run(argc - 1, argv + 1);
 	fprintf(stderr, "niks3: no such command: %s\n", argv[1]);
 	usage(stderr);
 	return err_exit(ERR_USAGE);

@@ -167,18 +167,18 @@ static const struct action actions[] = {
 	        "Lists the pins by name.", list_options, 0, 0 } },
 	{ "delete", drop,
 	    { "niks3 pins delete", "niks3 pins delete [OPTION]... NAME",
-	        "Lets go what NAME keeps.", plain_options, 1, 1 } },
+	        "Lets go what NAME keeps.", plain_options, 1, 1, "" } },
+};
+
+const struct action_set pins_actions = {
+	.actions = actions,
+	.n = sizeof actions / sizeof actions[0],
+	.config_size = sizeof(struct config),
+	.memory = MEMORY_MAX,
 };
 
 int
 command_pins(int argc, char **argv)
 {
-	static const struct action_set set = {
-		.actions = actions,
-		.n = sizeof actions / sizeof actions[0],
-		.config_size = sizeof(struct config),
-		.memory = MEMORY_MAX,
-	};
-
-	return action_main(&set, argc, argv);
+	return action_main(&pins_actions, argc, argv);
 }

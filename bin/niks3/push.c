@@ -70,7 +70,7 @@ static const struct opt options[] = {
 	{ NULL },
 };
 
-static const struct opt_program program = {
+const struct opt_program push_program = {
 	.name = "niks3 push",
 	.synopsis = "niks3 push [OPTION]... PATH...",
 	.summary =
@@ -462,7 +462,8 @@ command_push(int argc, char **argv)
 	size_t nargs;
 	int status;
 
-	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
+	if ((status = opt_start(
+	         &push_program, &c, argc, argv, &args, &nargs)) >= 0)
 		return status;
 	command_log(&c.common);
 	pthread_mutex_init(&p.lock, NULL);
@@ -485,6 +486,6 @@ command_push(int argc, char **argv)
 	map_free(p.wants);
 	remote_free(p.remote);
 	arena_free(p.a);
-	opt_done(&program, &c);
+	opt_done(&push_program, &c);
 	return status;
 }

@@ -34,18 +34,21 @@ struct remote_config {
 		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
 		    "FILE", "file with the API token", 0, 0 },                 \
 	    { "auth-token-script", NULL, OPT_STR,                              \
-		    (o) + offsetof(struct remote_config, token_script), 0,     \
-		    NULL, "COMMAND", "or what prints it as JSON", 0, 0 },      \
+		    (o) + offsetof(struct remote_config, token_script),        \
+		    OPT_RARE, NULL, "COMMAND", "or what prints it as JSON", 0, \
+		    0 },                                                       \
 	    { "ca-cert", NULL, OPT_PATH,                                       \
-		    (o) + offsetof(struct remote_config, ca_cert), 0, NULL,    \
-		    "FILE", "trust these authorities for the server", 0, 0 },  \
+		    (o) + offsetof(struct remote_config, ca_cert), OPT_RARE,   \
+		    NULL, "FILE", "trust these authorities for the server", 0, \
+		    0 },                                                       \
 	    { "client-cert", NULL, OPT_PATH,                                   \
-		    (o) + offsetof(struct remote_config, client_cert), 0,      \
-		    NULL, "FILE", "certificate to show to the server", 0, 0 }, \
+		    (o) + offsetof(struct remote_config, client_cert),         \
+		    OPT_RARE, NULL, "FILE",                                    \
+		    "certificate to show to the server", 0, 0 },               \
 	{                                                                      \
 		"client-key", NULL, OPT_PATH,                                  \
-		    (o) + offsetof(struct remote_config, client_key), 0, NULL, \
-		    "FILE", "and its key", 0, 0                                \
+		    (o) + offsetof(struct remote_config, client_key),          \
+		    OPT_RARE, NULL, "FILE", "and its key", 0, 0                \
 	}
 
 /* Checks the URL, and finds out where the token comes from (credential.h).

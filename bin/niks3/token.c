@@ -30,8 +30,9 @@ struct config {
 
 static const struct opt create_options[] = {
 	REMOTE_OPTIONS(O(base.remote)),
-	{ "scope", NULL, OPT_LIST, O(scopes), OPT_REQUIRED, NULL, "SCOPE",
-	    "read, write, pin, gc, admin; repeat, or part with commas", 0, 0 },
+	{ "scope", NULL, OPT_LIST, O(scopes), OPT_REQUIRED, NULL,
+	    "read|write|pin|gc|admin",
+	    "what it may do; repeat, or part with commas", 0, 0 },
 	{ "expires", NULL, OPT_DURATION, O(expires), 0, NULL, "DURATION",
 	    "it ends after that (default: never)", 1000,
 	    API_AGE_MAX * 1000ULL },
@@ -230,18 +231,18 @@ static const struct action actions[] = {
 	        "Lists tokens, without what they are.", list_options, 0, 0 } },
 	{ "revoke", revoke,
 	    { "niks3 token revoke", "niks3 token revoke [OPTION]... ID|NAME",
-	        "Ends a token.", revoke_options, 1, 1 } },
+	        "Ends a token.", revoke_options, 1, 1, "" } },
+};
+
+const struct action_set token_actions = {
+	.actions = actions,
+	.n = sizeof actions / sizeof actions[0],
+	.config_size = sizeof(struct config),
+	.memory = MEMORY_MAX,
 };
 
 int
 command_token(int argc, char **argv)
 {
-	static const struct action_set set = {
-		.actions = actions,
-		.n = sizeof actions / sizeof actions[0],
-		.config_size = sizeof(struct config),
-		.memory = MEMORY_MAX,
-	};
-
-	return action_main(&set, argc, argv);
+	return action_main(&token_actions, argc, argv);
 }

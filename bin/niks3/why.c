@@ -180,15 +180,15 @@ static const struct action actions[] = {
 	        options, 1, 1 } },
 };
 
+const struct action_set why_actions = {
+	.actions = actions,
+	.n = sizeof actions / sizeof actions[0],
+	.config_size = sizeof(struct config),
+	.memory = MEMORY_MAX,
+};
+
 int
 command_why(int argc, char **argv)
 {
-	static const struct action_set set = {
-		.actions = actions,
-		.n = sizeof actions / sizeof actions[0],
-		.config_size = sizeof(struct config),
-		.memory = MEMORY_MAX,
-	};
-
-	return action_main(&set, argc, argv);
+	return action_main(&why_actions, argc, argv);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "complete.h"
 #include "err.h"
 #include "log.h"
 #include "num.h"
@@ -26,40 +27,38 @@
 const struct opt opt_common[] = {
 	COMMON("h", help, OPT_BOOL, .flags = OPT_HIDDEN | OPT_ACTION),
 	COMMON("help", help, OPT_BOOL, .flags = OPT_ACTION,
-	    .help = "show this text"),
+	    .help = "show what is needed most"),
+	COMMON("help-all", help_all, OPT_BOOL, .flags = OPT_ACTION,
+	    .help = "show every option, with its variable"),
 	COMMON("version", version, OPT_BOOL, .flags = OPT_ACTION,
 	    .help = "show the version"),
 	COMMON("n", check, OPT_BOOL, .flags = OPT_ACTION,
 	    .help = "check the configuration and exit"),
 	COMMON("print-config", print_config, OPT_BOOL, .flags = OPT_ACTION,
 	    .help = "show the value of every option (secrets as ***)"),
+	COMMON("completion", completion, OPT_STR,
+	    .flags = OPT_HIDDEN | OPT_ACTION, .arg = COMPLETE_FORMATS),
 	COMMON("log-level", log_level, OPT_STR, .env = "NIKS3_LOG_LEVEL",
-	    .fallback = "info", .arg = "LEVEL",
-	    .help = "error, warn, notice, info or debug"),
+	    .fallback = "info", .arg = "error|warn|notice|info|debug",
+	    .help = "what is logged"),
 	{ .name = NULL },
 };
 
-/* The program's options, then the common ones. */
-static const struct opt *
-first(const struct opt_program *p)
-{
-	return p->opts->name != NULL ? p->opts : opt_common;
-}
-
-static const struct opt *
-next(const struct opt *o)
+const struct opt *
+opt_next(const struct opt_program *p, const struct opt *o)
 {
 	static const struct opt *const last =
 	    opt_common + sizeof opt_common / sizeof opt_common[0] - 2;
 
+	if (o == NULL)
+		return p->opts->name != NULL ? p->opts : opt_common;
 	if (o == last)
 		return NULL;
 	return o[1].name != NULL ? o + 1 : opt_common;
 }
 
-/* "--" before a name, "-" before a single letter. */
-static const char *
-dashes(const struct opt *o)
+const char *
+opt_dashes(const struct opt *o)
 {
 	return o->name[1] == '\0' ? "-" : "--";
 }
@@ -199,7 +198,7 @@ set(const struct opt *o, void *cfg, const char *dash, const char *source,
 static const struct opt *
 find(const struct opt_program *p, const char *name, size_t len)
 {
-	for (const struct opt *o = first(p); o != NULL; o = next(o))
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;)
 		if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
 			return o;
 	return NULL;
@@ -247,7 +246,7 @@ unknown(const struct opt_program *p, const char *arg, const char *name,
 	    (int)(len < NAME_LEN_MAX ? name - arg + len : NAME_LEN_MAX), arg);
 	if (len < 2 || len > NAME_LEN_MAX)
 		return -1;
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		size_t o_len = strlen(o->name), d;
 
 		if ((o->flags & OPT_HIDDEN) || o_len > NAME_LEN_MAX)
@@ -261,8 +260,8 @@ unknown(const struct opt_program *p, const char *arg, const char *name,
 		}
 	}
 	if (nearest != NULL)
-		err_hint(
-		    e, "did you mean %s%s?", dashes(nearest), nearest->name);
+		err_hint(e, "did you mean %s%s?", opt_dashes(nearest),
+		    nearest->name);
 	return -1;
 }
 
@@ -318,8 +317,8 @@ parse_argv(const struct opt_program *p, void *cfg, char **argv, struct given *g,
 			value = name + len + 1;
 		else if (o->type != OPT_BOOL && (value = *from++) == NULL)
 			return err_set(e, ERR_USAGE, "%s%s: needs a value",
-			    dashes(o), o->name);
-		rc = set(o, cfg, dashes(o), o->name,
+			    opt_dashes(o), o->name);
+		rc = set(o, cfg, opt_dashes(o), o->name,
 		    value != NULL ? value : "true", e);
 		if (o->type == OPT_SECRET)
 			memset(value, '*', strlen(value));
@@ -340,7 +339,7 @@ static int
 parse_env(
     const struct opt_program *p, void *cfg, struct given *g, struct err *e)
 {
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		const char *text = o->env != NULL ? getenv(o->env) : NULL;
 
 		if (text == NULL || *text == '\0')
@@ -361,7 +360,7 @@ set_fallbacks(const struct opt_program *p, void *cfg, const struct given *g)
 {
 	struct err e = ERR_INIT;
 
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		if (o->fallback == NULL || is_given(g, o))
 			continue;
 		if (o->type == OPT_LIST)
@@ -399,12 +398,12 @@ check_required(const struct opt_program *p, void *cfg, const struct given *g,
 	char text[ERR_MSG_MAX] = "";
 	size_t len = 0;
 
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		if (!(o->flags & OPT_REQUIRED) || !is_missing(o, cfg, g) ||
 		    len >= sizeof text)
 			continue;
 		len += (size_t)snprintf(text + len, sizeof text - len,
-		    "%s%s%s%s%s", len > 0 ? ", " : "", dashes(o), o->name,
+		    "%s%s%s%s%s", len > 0 ? ", " : "", opt_dashes(o), o->name,
 		    o->env != NULL ? " or " : "", o->env != NULL ? o->env : "");
 	}
 	if (len == 0)
@@ -449,7 +448,8 @@ opt_parse(const struct opt_program *p, void *cfg, int argc, char **argv,
 		return err_set(e, ERR_USAGE, "no name of the program");
 	if (parse_argv(p, cfg, argv, &g, &n, e) == -1)
 		goto fail;
-	if (!common->help && !common->version) {
+	if (!common->help && !common->help_all && !common->version &&
+	    common->completion == NULL) {
 		if (parse_env(p, cfg, &g, e) == -1)
 			goto fail;
 		set_fallbacks(p, cfg, &g);
@@ -470,7 +470,7 @@ fail:
 void
 opt_done(const struct opt_program *p, void *cfg)
 {
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		if (o->type == OPT_SECRET)
 			secret_done(field(o, cfg));
 		if (o->type == OPT_LIST)
@@ -513,7 +513,7 @@ wrap(FILE *f, const char *text, size_t col, size_t indent)
 static const struct opt *
 letter_of(const struct opt_program *p, const struct opt *o)
 {
-	for (const struct opt *l = first(p); l != NULL; l = next(l))
+	for (const struct opt *l = NULL; (l = opt_next(p, l)) != NULL;)
 		if (l != o && l->name[1] == '\0' && l->offset == o->offset)
 			return l;
 	return NULL;
@@ -521,7 +521,7 @@ letter_of(const struct opt_program *p, const struct opt *o)
 
 /* " (required; default 6h; env X)": what is to be known of o but its help. */
 static void
-put_notes(struct buf *b, const struct opt *o)
+put_notes(struct buf *b, const struct opt *o, int all)
 {
 	size_t plain = b->len;
 
@@ -532,11 +532,12 @@ put_notes(struct buf *b, const struct opt *o)
 	} while (0)
 	if (o->flags & OPT_REQUIRED)
 		NOTE("required");
-	if (o->type == OPT_LIST)
+	if (all && o->type == OPT_LIST)
 		NOTE("may be repeated");
-	if (o->fallback != NULL)
+	if (o->fallback != NULL &&
+	    (all || o->type != OPT_BOOL || strcmp(o->fallback, "true") == 0))
 		NOTE("default %s", o->fallback);
-	if (o->env != NULL)
+	if (all && o->env != NULL)
 		NOTE("env %s", o->env);
 #undef NOTE
 	if (b->len > plain)
@@ -544,7 +545,7 @@ put_notes(struct buf *b, const struct opt *o)
 }
 
 static void
-help_option(const struct opt_program *p, const struct opt *o, FILE *f)
+help_option(const struct opt_program *p, const struct opt *o, int all, FILE *f)
 {
 	static const char *const args[] = {
 		[OPT_STR] = "TEXT",
@@ -562,7 +563,7 @@ help_option(const struct opt_program *p, const struct opt *o, FILE *f)
 	col = fprintf(f, "  ");
 	if (letter != NULL)
 		col += fprintf(f, "-%s, ", letter->name);
-	col += fprintf(f, "%s%s", dashes(o), o->name);
+	col += fprintf(f, "%s%s", opt_dashes(o), o->name);
 	if (o->type != OPT_BOOL)
 		col +=
 		    fprintf(f, "=%s", o->arg != NULL ? o->arg : args[o->type]);
@@ -572,13 +573,13 @@ help_option(const struct opt_program *p, const struct opt *o, FILE *f)
 	}
 	buf_init(&text, HELP_TEXT_MAX);
 	buf_puts(&text, o->help != NULL ? o->help : "", NULL);
-	put_notes(&text, o);
+	put_notes(&text, o, all);
 	wrap(f, buf_str(&text), (size_t)col, HELP_INDENT);
 	buf_done(&text);
 }
 
 void
-opt_help(const struct opt_program *p, FILE *f)
+opt_help(const struct opt_program *p, int all, FILE *f)
 {
 	const char *title = "\nOptions:\n";
 	int durations = 0, sizes = 0;
@@ -586,20 +587,26 @@ opt_help(const struct opt_program *p, FILE *f)
 	fprintf(f, "Usage: ");
 	wrap(f, p->synopsis, strlen("Usage: "), strlen("Usage: "));
 	wrap(f, p->summary, 0, 0);
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
-		if (o == opt_common)
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
+		if (o == opt_common) {
+			if (!all)
+				break;
 			title = "\nOptions of every program:\n";
-		if (o->flags & OPT_HIDDEN)
+		}
+		if (o->flags & OPT_HIDDEN || (!all && o->flags & OPT_RARE))
 			continue;
 		fputs(title, f);
 		title = "";
-		help_option(p, o, f);
+		help_option(p, o, all, f);
 		durations |= o->type == OPT_DURATION;
 		sizes |= o->type == OPT_SIZE;
 	}
-	fprintf(f,
-	    "\nA flag wins over its environment variable, "
-	    "and that over the default.\n");
+	fputs(all ? "\nA flag wins over its environment variable, "
+	            "and that over the default.\n"
+	          : "\n--help-all shows every option, with its variable; "
+	            "-n checks the configuration\nand --print-config shows "
+	            "it; --version tells the version.\n",
+	    f);
 	if (durations)
 		fprintf(f, "Durations are written as 90s, 1h30m, 7d or 2w.\n");
 	if (sizes)
@@ -620,7 +627,7 @@ print_line(const struct opt *o, const char *value, FILE *f)
 static void
 print_config(const struct opt_program *p, void *cfg, FILE *f)
 {
-	for (const struct opt *o = first(p); o != NULL; o = next(o)) {
+	for (const struct opt *o = NULL; (o = opt_next(p, o)) != NULL;) {
 		const struct opt_list *list = field(o, cfg);
 		const struct secret *secret = field(o, cfg);
 		const char *const *text = field(o, cfg);
@@ -658,32 +665,43 @@ print_config(const struct opt_program *p, void *cfg, FILE *f)
 	}
 }
 
+/* Prints what is wrong; returns the exit status. */
+static int
+fail(const struct opt_program *p, const struct err *e)
+{
+	char text[ERR_MSG_MAX * ESCAPE_MAX];
+
+	fprintf(
+	    stderr, "%s: %s\n", p->name, log_escape(text, sizeof text, e->msg));
+	if (e->hint[0] != '\0')
+		fprintf(stderr, "hint: %s\n", e->hint);
+	fprintf(stderr, "Try '%s --help'.\n", p->name);
+	return err_exit(e->kind);
+}
+
 int
 opt_start(const struct opt_program *p, void *cfg, int argc, char **argv,
     char ***args, size_t *nargs)
 {
 	const struct opt_common *common = cfg;
 	struct err e = ERR_INIT;
-	char text[ERR_MSG_MAX * ESCAPE_MAX];
 
-	if (opt_parse(p, cfg, argc, argv, args, nargs, &e) == -1) {
-		fprintf(stderr, "%s: %s\n", p->name,
-		    log_escape(text, sizeof text, e.msg));
-		if (e.hint[0] != '\0')
-			fprintf(stderr, "hint: %s\n", e.hint);
-		fprintf(stderr, "Try '%s --help'.\n", p->name);
-		return err_exit(e.kind);
-	}
-	if (common->help)
-		opt_help(p, stdout);
+	if (opt_parse(p, cfg, argc, argv, args, nargs, &e) == -1)
+		return fail(p, &e);
+	if (common->help || common->help_all)
+		opt_help(p, common->help_all, stdout);
 	else if (common->version)
 		printf("%.*s %s\n", (int)strcspn(p->name, " "), p->name,
 		    NIKS3_VERSION);
+	else if (common->completion != NULL)
+		complete_print(common->completion, p->name, &p, 1, stdout, &e);
 	else if (common->print_config)
 		print_config(p, cfg, stdout);
 	else
 		return -1;
 	opt_done(p, cfg);
+	if (e.kind != ERR_NONE)
+		return fail(p, &e);
 	if (fflush(stdout) == EOF || ferror(stdout))
 		return err_exit(ERR_IO);
 	return err_exit(ERR_NONE);

@@ -10,8 +10,12 @@
  * with the same offset are two names of one (the second usually OPT_HIDDEN); a
  * name of one letter is shown as "-n, --name".
  *
- * Every program also has --help/-h, --version, -n (check the configuration and
- * exit 0), --print-config (secrets as ***) and --log-level from opt_common.
+ * Every program also has --help/-h, --help-all, --version, -n (check the
+ * configuration and exit 0), --print-config (secrets as ***), --log-level and,
+ * hidden, --completion (complete.h) from opt_common.
+ *
+ * --help fits a screen of 80 columns and 24 lines: it leaves out what is
+ * OPT_RARE and the variables. --help-all leaves out nothing but OPT_HIDDEN.
  */
 #ifndef CORE_OPT_H
 #define CORE_OPT_H
@@ -41,6 +45,7 @@ struct opt_list {
 #define OPT_REQUIRED 1 /* an error when nobody gave it */
 #define OPT_HIDDEN   2 /* not in --help: deprecated or for tests */
 #define OPT_ACTION   4 /* no configuration: not in --print-config */
+#define OPT_RARE     8 /* only in --help-all */
 
 struct opt {
 	const char *name; /* "s3-endpoint" */
@@ -49,9 +54,11 @@ struct opt {
 	size_t offset; /* into the configuration struct */
 	unsigned flags;
 	const char *fallback; /* the default as text, or NULL for zero */
-	const char *arg;      /* what --help shows for the value: "URL" */
-	const char *help;     /* one line */
-	uint64_t min, max;    /* for numbers; max 0 is no bound */
+	/* What --help shows for the value: "URL". Words parted by "|" are all
+	 * that there are. */
+	const char *arg;
+	const char *help;  /* one line */
+	uint64_t min, max; /* for numbers; max 0 is no bound */
 };
 
 struct opt_program {
@@ -60,23 +67,32 @@ struct opt_program {
 	const char *summary;       /* one sentence */
 	const struct opt *opts;    /* ended by a NULL name */
 	size_t min_args, max_args; /* positional; SIZE_MAX for any number */
+	/* What a shell offers for these: words parted by "|", "" for nothing,
+	 * NULL for files. */
+	const char *words;
 };
 
 /* The fields that OPT_COMMON fills; first member of every configuration. */
 struct opt_common {
-	int help, version, check, print_config;
-	const char *log_level;
+	int help, help_all, version, check, print_config;
+	const char *completion, *log_level;
 };
 
 extern const struct opt opt_common[]; /* relative to struct opt_common */
+
+/* The option behind o, of the program's table and then of opt_common; of NULL,
+ * the first. NULL behind the last. */
+const struct opt *opt_next(const struct opt_program *p, const struct opt *o);
+/* "--" before a name, "-" before a single letter. */
+const char *opt_dashes(const struct opt *o);
 
 /*
  * Parses into the zeroed struct cfg, whose first member is a struct opt_common.
  * *args gets the positional arguments, ended by NULL: argv is reordered.
  * Strings live as long as argv and the environment, lists and secrets until
  * opt_done. The bytes of a secret in argv are overwritten, so that /proc shows
- * none. With --help or --version given, nothing else is missed or read from the
- * environment. Errors are ERR_USAGE and name the flag or variable; there is
+ * none. With --help, --help-all, --version or --completion given, nothing else is
+ * missed or read from the environment. Errors are ERR_USAGE and name the flag or variable; there is
  * then nothing to free.
  */
 int opt_parse(const struct opt_program *p, void *cfg, int argc, char **argv,
@@ -84,16 +100,16 @@ int opt_parse(const struct opt_program *p, void *cfg, int argc, char **argv,
 void opt_done(const struct opt_program *p, void *cfg);
 
 /*
- * What every main() does first: parses, and answers --help, --version and
- * --print-config by itself. Returns -1 to go on; otherwise the exit status. Its
+ * What every main() does first: parses, and answers --help, --help-all,
+ * --version, --completion and --print-config by itself. Returns -1 to go on; otherwise the exit status. Its
  * errors go to standard error, and there is nothing left to free. -n is left to
  * the program, after its own checks: cfg->check is then set.
  */
 int opt_start(const struct opt_program *p, void *cfg, int argc, char **argv,
     char ***args, size_t *nargs);
 
-/* Fits 80 columns. */
-void opt_help(const struct opt_program *p, FILE *f);
+/* Fits 80 columns. all: --help-all. */
+void opt_help(const struct opt_program *p, int all, FILE *f);
 
 #define NIKS3_VERSION "0.1.0"
 

@@ -98,13 +98,6 @@ fresh() {
 
 # ---- options ----
 
-for command in gc 'gc status' 'gc history' closures 'closures delete' why; do
-	out=$(niks3 $command --help) &&
-	    [ "$(printf '%s\n' "$out" | wc -l)" -le 33 ] &&
-	    ! printf '%s\n' "$out" | grep -q '^.\{80\}' &&
-	    ok "niks3 $command --help fits a screen" ||
-	    not_ok "niks3 $command --help fits a screen" "$out"
-done
 like 'niks3 --help knows closures' "$(niks3 --help)" '^  closures +[a-z]'
 like 'niks3 --help knows why' "$(niks3 --help)" '^  why +[a-z]'
 while IFS='|' read -r what pattern line; do

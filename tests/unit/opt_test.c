@@ -41,8 +41,8 @@ static const struct opt opts[] = {
 	{ "force", NULL, OPT_BOOL, O(force), 0, NULL, NULL, "do it now" },
 	{ "f", NULL, OPT_BOOL, O(force), OPT_HIDDEN },
 	{ "ssl", "T_SSL", OPT_BOOL, O(ssl), 0, "true", NULL, "use TLS" },
-	{ "jobs", "T_JOBS", OPT_U64, O(jobs), 0, "30", NULL, "at a time", 1,
-	    1000 },
+	{ "jobs", "T_JOBS", OPT_U64, O(jobs), OPT_RARE, "30", NULL, "at a time",
+	    1, 1000 },
 	{ "older-than", "T_OLDER", OPT_DURATION, O(older), 0, "720h", NULL,
 	    "age", 1000 },
 	{ "pending-older-than", NULL, OPT_DURATION, O(pending), 0, "6h", NULL,
@@ -448,7 +448,7 @@ test_help(void **state)
 	FILE *f = open_memstream(&text, &size);
 
 	(void)state;
-	opt_help(&program, f);
+	opt_help(&program, 1, f);
 	fclose(f);
 	assert_memory_equal(text,
 	    "Usage: prog sub [OPTION]... PATH...\n"
@@ -523,6 +523,30 @@ start(struct output *o, const char *const *words)
 
 #define START(o, ...) start(o, (const char *const[]){ __VA_ARGS__ })
 
+/* What is rare, and the variables, are left out. */
+static void
+test_short_help(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	opt_help(&program, 0, f);
+	fclose(f);
+	assert_non_null(strstr(text, "\n  --server-url=URL  "));
+	assert_non_null(strstr(text, "proxy of yours (required)\n"));
+	assert_non_null(strstr(text, "use TLS (default true)\n"));
+	assert_non_null(strstr(text, "age (default 720h)\n"));
+	assert_non_null(strstr(text, "\n--help-all shows every option"));
+	assert_non_null(strstr(text, "90s, 1h30m"));
+	assert_null(strstr(text, "T_URL"));
+	assert_null(strstr(text, "--jobs"));
+	assert_null(strstr(text, "--log-level"));
+	assert_null(strstr(text, "failed-uploads"));
+	free(text);
+}
+
 static void
 test_start(void **state)
 {
@@ -538,6 +562,19 @@ test_start(void **state)
 	assert_int_equal(o.status, 0);
 	assert_string_equal(o.out, "prog " NIKS3_VERSION "\n");
 
+	START(&o, "--completion=list", NULL);
+	assert_int_equal(o.status, 0);
+	assert_non_null(strstr(o.out, "prog sub\t--server-url\tT_URL\ttext\t"));
+	START(&o, "--completion", "csh", NULL);
+	assert_int_equal(o.status, 2);
+	assert_string_equal(o.out, "");
+	assert_string_equal(o.err,
+	    "prog sub: no completion for csh\n"
+	    "hint: there are bash|zsh|fish|list\n"
+	    "Try 'prog sub --help'.\n");
+	START(&o, "--help-all", NULL);
+	assert_int_equal(o.status, 0);
+	assert_non_null(strstr(o.out, "env T_JOBS"));
 	START(&o, "-help", NULL);
 	assert_int_equal(o.status, 0);
 	assert_memory_equal(o.out, "Usage: prog sub", 15);
@@ -636,6 +673,7 @@ main(void)
 		OPT_TEST(test_secret),
 		OPT_TEST(test_no_options_of_its_own),
 		OPT_TEST(test_help),
+		OPT_TEST(test_short_help),
 		OPT_TEST(test_start),
 		OPT_TEST(test_print_config),
 		OPT_TEST(test_output_fails),
