@@ -13,8 +13,7 @@ touch "$TMP/files/one.pem" "$TMP/files/two words"
 
 DONE=$BUILD/completions
 
-for program in niks3 niks3-server niks3-uploader niks3-signer niks3-gc \
-    niks3-migrate; do
+for program in $(sed -n 's/^PROGRAMS := //p' GNUmakefile); do
 	for file in bash/$program zsh/_$program fish/$program.fish; do
 		passes "${file%%/*} takes that of $program" \
 		    ${file%%/*} -n "$DONE/$file"

@@ -86,12 +86,13 @@ struct auth_config {
 		    (o) + offsetof(struct auth_config, proxy_socket),          \
 		    OPT_RARE, NULL, "PATH",                                    \
 		    "and over this unix socket; alone, only there", 0, 0 },    \
-	    { "mtls-bound-subject", NULL, OPT_LIST,                            \
+	    { "mtls-bound-subject", "NIKS3_MTLS_BOUND_SUBJECTS", OPT_LIST,     \
 		    (o) + offsetof(struct auth_config, bound_subjects),        \
 		    OPT_RARE, NULL, "GLOB",                                    \
 		    "certificates that may do everything", 0, 0 },             \
 	{                                                                      \
-		"mtls-bound-subject-read", NULL, OPT_LIST,                     \
+		"mtls-bound-subject-read", "NIKS3_MTLS_BOUND_SUBJECTS_READ",   \
+		    OPT_LIST,                                                  \
 		    (o) + offsetof(struct auth_config, bound_subjects_read),   \
 		    OPT_RARE, NULL, "GLOB",                                    \
 		    "certificates that may read; others may not", 0, 0         \

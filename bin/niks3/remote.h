@@ -33,20 +33,20 @@ struct remote_config {
 	    { "auth-token-path", "NIKS3_AUTH_TOKEN_FILE", OPT_PATH,            \
 		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
 		    "FILE", "file with the API token", 0, 0 },                 \
-	    { "auth-token-script", NULL, OPT_STR,                              \
+	    { "auth-token-script", "NIKS3_AUTH_TOKEN_SCRIPT", OPT_STR,         \
 		    (o) + offsetof(struct remote_config, token_script),        \
 		    OPT_RARE, NULL, "COMMAND", "or what prints it as JSON", 0, \
 		    0 },                                                       \
-	    { "ca-cert", NULL, OPT_PATH,                                       \
+	    { "ca-cert", "NIKS3_CA_CERT", OPT_PATH,                            \
 		    (o) + offsetof(struct remote_config, ca_cert), OPT_RARE,   \
 		    NULL, "FILE", "trust these authorities for the server", 0, \
 		    0 },                                                       \
-	    { "client-cert", NULL, OPT_PATH,                                   \
+	    { "client-cert", "NIKS3_CLIENT_CERT", OPT_PATH,                    \
 		    (o) + offsetof(struct remote_config, client_cert),         \
 		    OPT_RARE, NULL, "FILE",                                    \
 		    "certificate to show to the server", 0, 0 },               \
 	{                                                                      \
-		"client-key", NULL, OPT_PATH,                                  \
+		"client-key", "NIKS3_CLIENT_KEY", OPT_PATH,                    \
 		    (o) + offsetof(struct remote_config, client_key),          \
 		    OPT_RARE, NULL, "FILE", "and its key", 0, 0                \
 	}
