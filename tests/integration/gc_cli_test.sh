@@ -536,6 +536,7 @@ wait_until 20 run_ended
 like '... is told by its status' "$(niks3 gc status)" \
     "^ +[0-9.]+ KiB +[0-9]+ +[0-9]+s  $other\$"
 passes 'without waiting' niks3 closures delete --no-wait --now "$other"
+wait_until 20 run_ended # another run would be refused
 fresh
 
 # ---- one run at a time ----
