@@ -241,7 +241,7 @@ objkey_parse_staged(const char *staged, char token[OBJKEY_TOKEN_MAX + 1],
 	const char *from;
 	size_t len;
 
-	if (!take_prefix(&r, OBJKEY_STAGING))
+	if (r.len > OBJKEY_MAX || !take_prefix(&r, OBJKEY_STAGING))
 		goto other;
 	from = r.s;
 	if (!take_span(&r, LOWER "0123456789"))

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -256,6 +257,7 @@ staged(void **state)
 		"xstaging/a/log/x.drv" };
 	char key[OBJKEY_TEXT_MAX], token[OBJKEY_TOKEN_MAX + 1];
 	char longest[OBJKEY_MAX + 1], name[OBJKEY_TOKEN_MAX + 2];
+	char more[OBJKEY_MAX + 20];
 	const char *of;
 	struct err e;
 
@@ -297,7 +299,11 @@ staged(void **state)
 	strcpy(longest + OBJKEY_MAX - strlen("staging/a/") - 4, ".drv");
 	assert_int_equal(objkey_fmt_staged(key, "a", longest, NULL), 0);
 	assert_int_equal(strlen(key), OBJKEY_MAX);
+	assert_int_equal(objkey_parse_staged(key, token, &of, NULL), 0);
 	assert_int_equal(objkey_fmt_staged(key, "ab", longest, &e), -1);
+	snprintf(more, sizeof more, "staging/ab/%s", longest);
+	assert_int_equal(objkey_parse_staged(more, token, &of, &e), -1);
+	assert_string_equal(token, "a");
 }
 
 static void
