@@ -105,7 +105,9 @@ struct part_list {
 	uint64_t *sizes;
 	size_t n, page; /* page: where the one under way began */
 	int more;
-	uint64_t next, number;
+	uint64_t next;
+	/* The <Part> under way. */
+	uint64_t number, size;
 	char *etag;
 };
 
@@ -126,13 +128,10 @@ parts_leaf(void *ctx, const char *parent, const char *name, const char *text,
 	}
 	if (strcmp(parent, "Part") != 0)
 		return 0;
-	if (l->n == S3_PARTS_MAX)
-		return err_set(
-		    e, ERR_CORRUPT, "more than %d parts", S3_PARTS_MAX);
 	if (strcmp(name, "PartNumber") == 0)
 		return num_parse_u64(text, len, S3_PARTS_MAX, &l->number, e);
 	if (strcmp(name, "Size") == 0)
-		return num_parse_u64(text, len, INT64_MAX, &l->sizes[l->n], e);
+		return num_parse_u64(text, len, INT64_MAX, &l->size, e);
 	if (strcmp(name, "ETag") == 0) {
 		char etag[256];
 		s3_etag_trim(etag, text);
@@ -149,11 +148,15 @@ parts_end(void *ctx, const char *name, struct err *e)
 
 	if (strcmp(name, "Part") != 0)
 		return 0;
+	if (l->n == S3_PARTS_MAX)
+		return err_set(
+		    e, ERR_CORRUPT, "more than %d parts", S3_PARTS_MAX);
 	if (l->etag == NULL || l->number == 0)
 		return err_set(e, ERR_CORRUPT, "a part without number or ETag");
-	l->parts[l->n++] = (struct s3_part){ l->number, l->etag };
+	l->parts[l->n] = (struct s3_part){ l->number, l->etag };
+	l->sizes[l->n++] = l->size;
 	l->etag = NULL;
-	l->number = 0;
+	l->number = l->size = 0;
 	return 0;
 }
 
@@ -166,7 +169,7 @@ parts_read(void *ctx, const struct buf *body, struct err *e)
 
 	l->n = l->page;
 	l->more = 0;
-	l->next = l->number = 0;
+	l->next = l->number = l->size = 0;
 	l->etag = NULL;
 	return s3_xml_parse(body, &x, l, e);
 }

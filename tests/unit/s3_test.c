@@ -975,6 +975,8 @@ aborts(void **state)
 #define PART(n, etag, size)                                 \
 	"<Part><PartNumber>" n "</PartNumber><ETag>\"" etag \
 	"\"</ETag><Size>" size "</Size></Part>"
+#define NO_SIZE(n, etag) \
+	"<Part><PartNumber>" n "</PartNumber><ETag>" etag "</ETag></Part>"
 #define MORE(n)                                                   \
 	"<IsTruncated>true</IsTruncated><NextPartNumberMarker>" n \
 	"</NextPartNumberMarker>"
@@ -990,8 +992,9 @@ lists_parts(void **state)
 	    { 200, PARTS(MORE("2") PART("1", "a", "10") PART("2", "b", "20")) },
 	    /* The page is read anew, not twice. */
 	    { 200, PARTS(PART("3", "c", "3")), .how = FAKE_CUT },
-	    { 200, PARTS(PART("3", "c", "30")) "<" },
-	    { 200, PARTS(PART("3", "c", "30")) },
+	    { 200, PARTS(PART("3", "c", "30") PART("4", "d", "40")) "<" },
+	    /* Nor does anything of it come from the answer before. */
+	    { 200, PARTS(PART("3", "c", "30") NO_SIZE("4", "d")) },
 	    /* Never ends. */
 	    { 200, PARTS(MORE("2") PART("1", "a", "10")) },
 	    { 200, PARTS(MORE("2") PART("1", "a", "10")) },
@@ -1009,11 +1012,13 @@ lists_parts(void **state)
 	fails(ERR_NOT_FOUND,
 	    s3_mpu_parts(
 	        conn, "k", "id", arena, &parts, &sizes, &n, soon(), &e));
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 4);
 	assert_int_equal(parts[2].number, 3);
 	assert_string_equal(parts[2].etag, "c");
 	assert_int_equal(sizes[0], 10);
 	assert_int_equal(sizes[2], 30);
+	assert_string_equal(parts[3].etag, "d");
+	assert_int_equal(sizes[3], 0);
 	assert_true(fake_s3_has(fake, 1,
 	    "GET /bucket/k?part-number-marker=2&uploadId=id HTTP/1.1"));
 	end(9);
