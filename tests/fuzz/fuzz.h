@@ -1,10 +1,6 @@
 /*
- * The frame of a fuzzer:
- *
- *	clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE X_fuzz.c ...
- *
- * With -DFUZZ_MAIN it is a program of its own instead, which runs over the files
- * that it is given: a corpus as a regression test, by any compiler.
+ * What the fuzzers share. Each looks at one kind of input from outside, and checks
+ * what the header of its reader promises, not only that nothing crashes.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -12,9 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "../../libcommon/core/err.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A run with the same seed is the same run: jansson's tables are not random. */
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	json_object_seed(1);
+	return 0;
+}
 
 /* A property that must hold for every input. */
 #define FUZZ_CHECK(holds)                                            \
@@ -22,26 +30,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 		if (!(holds))                                        \
 			err_die("%s: broken: %s", __func__, #holds); \
 	} while (0)
-
-#ifdef FUZZ_MAIN
-#include "../../libcommon/core/buf.h"
-#include "../../libcommon/core/file.h"
-
-int
-main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		struct err e;
-		struct buf b;
-
-		buf_init(&b, 16 << 20);
-		if (file_read(argv[i], &b, &e) < 0)
-			err_die("%s", e.msg);
-		LLVMFuzzerTestOneInput(b.data, b.len);
-		buf_done(&b);
-	}
-	return 0;
-}
-#endif
 
 #endif

@@ -1,11 +1,8 @@
 /*
- * Fuzzes the NAR reader:
- *
- *	clang -fsanitize=fuzzer,address,undefined ... nar_fuzz.c
- *
  * Whatever the input: fed whole and in pieces it is judged alike, with the same
  * words; and one that is accepted is, written again from what was reported, the
- * same bytes. So nothing is accepted that has two spellings.
+ * same bytes. So nothing is accepted that has two spellings. Names are in order,
+ * and none leads out of its directory.
  */
 #include <endian.h>
 #include <stdint.h>
@@ -13,9 +10,9 @@
 #include <string.h>
 
 #include "../../libcommon/core/buf.h"
-#include "../../libcommon/core/err.h"
 #include "../../libcommon/nix/nar.h"
 #include "../../libcommon/nix/nar_words.h"
+#include "fuzz.h"
 
 /* Writes a NAR from the visits of a walk over one. */
 struct rebuild {
@@ -24,6 +21,9 @@ struct rebuild {
 	uint64_t size; /* of the file whose content comes */
 	uint64_t left;
 };
+
+/* The last name in each directory that is open; of one walk at a time. */
+static char last[NAR_DEPTH_MAX + 1][NAR_NAME_MAX + 1];
 
 #define PUT(b, words) buf_append((b), "" words, sizeof(words) - 1, NULL)
 
@@ -48,6 +48,12 @@ begin(struct rebuild *r, const char *name)
 	if (r->depth == 0) {
 		PUT(&r->out, MAGIC);
 	} else {
+		FUZZ_CHECK(r->depth <= NAR_DEPTH_MAX);
+		FUZZ_CHECK(strlen(name) <= NAR_NAME_MAX);
+		FUZZ_CHECK(strcmp(last[r->depth], name) < 0);
+		FUZZ_CHECK(strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+		FUZZ_CHECK(strchr(name, '/') == NULL);
+		strcpy(last[r->depth], name);
 		PUT(&r->out, ENTRY OPEN NAME);
 		put_str(&r->out, name, strlen(name));
 		PUT(&r->out, NODE);
@@ -70,6 +76,8 @@ rebuild_enter(void *ctx, const char *name, struct err *e)
 	(void)e;
 	begin(r, name);
 	r->depth++;
+	FUZZ_CHECK(r->depth <= NAR_DEPTH_MAX);
+	last[r->depth][0] = '\0';
 	return PUT(&r->out, OPEN TYPE DIRECTORY);
 }
 
@@ -173,8 +181,6 @@ nar_rebuild(
 		buf_done(&r.out);
 	return rc;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)

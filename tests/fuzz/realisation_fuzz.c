@@ -1,11 +1,24 @@
 /*
- * Whatever is stored of a realisation is accepted again, and stored the same.
+ * Whatever is stored of a realisation is compact JSON with its names in order, is
+ * accepted again, and stored the same.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/nix/realisation.h"
 #include "fuzz.h"
+
+static void
+in_order(const char *text)
+{
+	json_t *o = json_loads(text, 0, NULL);
+	char *sorted = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+
+	FUZZ_CHECK(sorted != NULL && strcmp(sorted, text) == 0);
+	free(sorted);
+	json_decref(o);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -22,6 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char *list = arena_printf(a, "[%s]", r[i].json);
 
 		FUZZ_CHECK(realisation_check_id(r[i].id, NULL) == 0);
+		in_order(r[i].json);
 		if (list == NULL)
 			break; /* the arena is full */
 		if (realisation_parse(list, strlen(list), "/nix/store", a,
