@@ -1,0 +1,3 @@
+final: _prev: {
+  niks3 = final.callPackage ./package.nix { };
+}
