@@ -65,15 +65,22 @@ create(const struct ruleset *r, size_t size, unsigned flags)
 static int
 unavailable(struct err *e)
 {
-	int why = errno;
-
-	err_set(e, ERR_UNAVAILABLE, "Landlock: %s",
-	    why == ENOSYS           ? "this kernel has none"
-	        : why == EOPNOTSUPP ? "switched off"
-	                            : strerror(why));
-	if (why == EOPNOTSUPP)
-		err_hint(e, "start the kernel with landlock in its lsm=");
-	return -1;
+	switch (errno) {
+	case EOPNOTSUPP:
+		err_set(e, ERR_UNAVAILABLE, "Landlock: switched off");
+		return err_hint(
+		    e, "start the kernel with landlock in its lsm=");
+	case EPERM:
+		err_set(e, ERR_UNAVAILABLE, "Landlock: not permitted");
+		return err_hint(
+		    e, "allow landlock_* in the container's filter");
+	case ENOSYS:
+		return err_set(
+		    e, ERR_UNAVAILABLE, "Landlock: this kernel has none");
+	default:
+		return err_set(
+		    e, ERR_UNAVAILABLE, "Landlock: %s", strerror(errno));
+	}
 }
 
 static int

@@ -823,6 +823,8 @@ test_missing(void **state)
 		    "Landlock: this kernel has none" },
 		{ { "landlock_create_ruleset" }, EOPNOTSUPP, 0,
 		    "Landlock: switched off" },
+		{ { "landlock_create_ruleset" }, EPERM, 0,
+		    "Landlock: not permitted" },
 		{ { "seccomp" }, EINVAL, 0, "seccomp: this kernel has none" },
 	};
 
