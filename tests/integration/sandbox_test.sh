@@ -65,6 +65,9 @@ kernel=$BUILD
 		is "... and $name warns of it" "$(grep -c 'warn: .*not whole .*Landlock: this kernel has none' \
 		    "$STACK/$name.log")" 1
 	done
+	like '... and so does niks3-migrate' "$("$TMP/lacking/niks3-migrate" \
+	    --migrations-dir "$ROOT/migrations" --db "$NIKS3_DB" up 2>&1)" \
+	    'warning: the sandbox is not whole: Landlock: this kernel'
 	passes '... with a push' niks3 push "$(nix_build shared)"
 	stack_stop
 }
