@@ -11,7 +11,7 @@
 #define FDS 256
 /* The relay has S3's connection and a pipe beside it. */
 #define FDS_OF_A_CONNECTION 4
-#define FDS_OF_A_WORKER     8 /* PostgreSQL, and libcurl */
+#define FDS_OF_A_WORKER     16 /* PostgreSQL, and libcurl */
 
 void
 server_sandbox(struct sandbox *s, const struct server_needs *n)

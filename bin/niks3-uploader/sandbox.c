@@ -4,7 +4,7 @@
 #include "../../libcommon/s3/s3.h"
 
 #define FDS             128
-#define FDS_OF_A_CLIENT 8 /* libcurl: connections, and pipes for its threads */
+#define FDS_OF_A_CLIENT 16 /* libcurl: connections, and pipes for its threads */
 
 void
 uploader_sandbox(struct sandbox *s, const struct s3 *s3, uint64_t requests)

@@ -204,7 +204,15 @@ while [ ! -e "$1/enough" ]; do
 	echo "pushed $n"
 done
 PUSHER
+# Who does not try again, as niks3 does: each time a connection of its own.
+cat >"$TMP/asker" <<'ASKER'
+while [ ! -e "$1/enough" ]; do
+	curl -sSf --max-time 30 -K "$2/token.curl" -o /dev/null \
+	    "$3/api/v2/pins" || echo "FAILED: $?"
+done
+ASKER
 export LIB
+background asker sh "$TMP/asker" "$TMP" "$dir" "$NIKS3_SERVER_URL"
 background pusher sh "$TMP/pusher" "$TMP"
 pushes() {
 	grep -c '^pushed' "$TMP/pusher.log"
@@ -230,6 +238,8 @@ for unit in niks3-signer niks3-server niks3-uploader@1 niks3-gc-worker \
 done
 : >"$TMP/enough"
 finished pusher
+finished asker
+is 'nobody was refused, or broken off' "$(cat "$TMP/asker.log")" ''
 is 'no push failed' "$(grep -v '^pushed\|^[0-9/]' "$TMP/pusher.log" |
     grep -B 5 FAILED)" ''
 
@@ -249,6 +259,8 @@ for unit in niks3-signer niks3-uploader@1 niks3-gc-worker; do
 	passes "the server is stopped before $unit" test \
 	    "$(stopped_at niks3-server)" -le "$(stopped_at $unit)"
 done
+is 'the socket is closed' "$(in_box systemctl is-active niks3-server.socket)" \
+    inactive
 proc_stop "$TMP" TERM nspawn
 passes 'database and bucket agree' bucket_recount
 tap_done

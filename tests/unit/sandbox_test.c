@@ -351,7 +351,7 @@ more_descriptors(void)
 {
 	int fd = -1;
 
-	for (int i = 0; i < 600; i++)
+	for (int i = 0; i < 900; i++)
 		if ((fd = dup(0)) == -1)
 			return errno;
 	return 0;
@@ -565,7 +565,7 @@ static const struct act {
 	{ "signal it", signal_process, "-------", 0 },
 	{ "have core dumps", own_core, "-------", 0 },
 	{ "be dumpable", be_dumpable, "-------", 0 },
-	{ "open 600 descriptors", more_descriptors, "---++-+", 0 },
+	{ "open 900 descriptors", more_descriptors, "---++-+", 0 },
 	{ "write code", write_code, "-------", 0 },
 	{ "make code of data", make_code, "-------", 0 },
 	{ "mount", mount_something, "kkkkkkk", 0 },
