@@ -12,7 +12,6 @@
 
 #include "err.h"
 #include "sandbox_internal.h"
-#include "secret.h"
 
 #define SCHEME   "ipc://"
 #define DNS_PORT 53 /* of answers that do not fit into a datagram */
@@ -219,7 +218,6 @@ sandbox_begin(struct sandbox *s, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	secret_harden_process();
 	limit_fds(s->fds);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_sys(e, "sandbox: no_new_privs");

@@ -11,8 +11,8 @@
  * Each layer adds what it needs itself (db_needs, s3_needs, http_client_needs ...),
  * and each program has its list in sandbox.c beside its main.c.
  *
- * sandbox_begin: no_new_privs, no core, as few descriptors as it needs, and
- * Landlock (landlock(7)): which files can be opened or made, and, from ABI 4 on,
+ * sandbox_begin: no_new_privs, as few descriptors as it needs, and Landlock
+ * (landlock(7)): which files can be opened or made, and, from ABI 4 on,
  * at which TCP ports it may listen and to which it may connect; from 6 on, no
  * abstract socket and no signal to others. Landlock holds for this thread and
  * those that it starts, so it comes first. What is not there, or comes later

@@ -42,7 +42,11 @@
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
+#include "../../libcommon/db/db.h"
+#include "../../libcommon/http/client.h"
+#include "../../libcommon/http/listen.h"
 #include "../../libcommon/s3/s3.h"
+#include "../../libcommon/s3/s3_cred.h"
 
 #define TOKEN "0123456789abcdef0123456789abcdef0123"
 
@@ -934,6 +938,148 @@ test_told(void **state)
 	sandbox_done(&s);
 }
 
+/* ---- what the layers need ---- */
+
+/* Is the word among those of the list? */
+static int
+has(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)) != NULL; p += len)
+		if ((p == list || p[-1] == ' ') &&
+		    (p[len] == '\0' || p[len] == ' '))
+			return 1;
+	return 0;
+}
+
+static void
+test_db_needs(void **state)
+{
+	static const struct {
+		const char *conninfo, *connects;
+		int etc;
+	} cases[] = {
+		{ "host=/run/postgresql user=u", "none", 0 },
+		{ "dbname=niks3 user=u", "none", 0 },
+		/* libpq asks for our own name. */
+		{ "dbname=niks3", "none", 1 },
+		{ "user=u requirepeer=postgres", "none", 1 },
+		{ "host=db.example.org user=u", "53 5432", 1 },
+		{ "hostaddr=10.0.0.1 user=u", "53 5432", 1 },
+		{ "host=db port=5433 user=u", "53 5433", 1 },
+		{ "postgresql://u@a:1,b:2/niks3", "53 1 2", 1 },
+		{ "host=/run/postgresql,b port=1,2 user=u", "53 1 2", 1 },
+		{ "service=niks3", "any", 1 },
+	};
+	struct sandbox_told t;
+	struct sandbox s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		sandbox_init(&s, "test");
+		db_needs(cases[i].conninfo, &s);
+		sandbox_tell(&s, &t);
+		assert_string_equal(t.connects, cases[i].connects);
+		assert_int_equal(has(t.reads, "/etc"), cases[i].etc);
+		assert_true(s.dials);
+		sandbox_done(&s);
+	}
+	setenv("PGHOST", "db.example.org", 1);
+	setenv("PGPORT", "7", 1);
+	setenv("PGUSER", "u", 1);
+	sandbox_init(&s, "test");
+	db_needs("dbname=niks3", &s);
+	sandbox_tell(&s, &t);
+	assert_string_equal(t.connects, "53 7");
+	sandbox_done(&s);
+	unsetenv("PGHOST");
+	unsetenv("PGPORT");
+	unsetenv("PGUSER");
+}
+
+static void
+test_listen_needs(void **state)
+{
+	static const struct {
+		const char *address, *listens, *sockets;
+		int hosts;
+	} cases[] = {
+		{ ":5751", "5751", "none", 0 },
+		{ "127.0.0.1:80", "80", "none", 0 },
+		{ "[::1]:80", "80", "none", 0 },
+		{ "localhost:80", "80", "none", 1 },
+		{ "/run/niks3/http.sock", "none", "/run/niks3", 0 },
+		{ "nonsense", "none", "none", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct sandbox_told t;
+		struct sandbox s;
+
+		sandbox_init(&s, "test");
+		listen_needs(cases[i].address, &s);
+		sandbox_tell(&s, &t);
+		assert_string_equal(t.listens, cases[i].listens);
+		assert_string_equal(t.sockets, cases[i].sockets);
+		assert_int_equal(has(t.reads, "/etc/hosts"), cases[i].hosts);
+		assert_false(has(t.reads, "/etc"));
+		sandbox_done(&s);
+	}
+}
+
+static void
+test_client_needs(void **state)
+{
+	struct sandbox_told t;
+	struct sandbox s;
+
+	(void)state;
+	sandbox_init(&s, "test");
+	http_client_needs("https://s3.example.org", NULL, &s);
+	http_client_needs("http://[::1]:9000/bucket", cert, &s);
+	sandbox_tell(&s, &t);
+	assert_string_equal(t.connects, "53 443 9000");
+	assert_true(has(t.reads, path("live")));
+	assert_true(has(t.reads, path("archive")));
+	/* A proxy is anywhere. */
+	setenv("https_proxy", "http://proxy.example.org:3128", 1);
+	http_client_needs("https://s3.example.org", NULL, &s);
+	unsetenv("https_proxy");
+	sandbox_tell(&s, &t);
+	assert_string_equal(t.connects, "any");
+	sandbox_done(&s);
+}
+
+/* Tokens that a cluster replaces, and who is asked with them. */
+static void
+test_cred_needs(void **state)
+{
+	struct sandbox_told t;
+	struct sandbox s;
+	struct s3_cred *c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	setenv("AWS_WEB_IDENTITY_TOKEN_FILE", cert, 1);
+	setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/cache", 1);
+	setenv("AWS_ENDPOINT_URL_STS", "https://sts.example.org:8443", 1);
+	if (s3_cred_new(&(struct s3_cred_options){ .told = NULL }, &c, &e) != 0)
+		fail_msg("%s", e.msg);
+	sandbox_init(&s, "test");
+	s3_cred_needs(c, &s);
+	sandbox_tell(&s, &t);
+	assert_string_equal(t.connects, "53 8443");
+	assert_true(has(t.reads, path("live")));
+	assert_true(has(t.reads, path("archive")));
+	sandbox_done(&s);
+	s3_cred_free(c);
+	unsetenv("AWS_WEB_IDENTITY_TOKEN_FILE");
+	unsetenv("AWS_ROLE_ARN");
+	unsetenv("AWS_ENDPOINT_URL_STS");
+}
+
 /* A file in the root would open all of it. */
 static void
 test_root(void **state)
@@ -1022,7 +1168,7 @@ int
 main(void)
 {
 	static struct try tries[PROGRAMS * ACTS];
-	static struct CMUnitTest tests[PROGRAMS * ACTS + 8];
+	static struct CMUnitTest tests[PROGRAMS * ACTS + 16];
 	static char names[PROGRAMS * ACTS][128];
 	size_t n = 0;
 	int got, rc;
@@ -1051,6 +1197,10 @@ main(void)
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_missing);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_older);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_told);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_db_needs);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_listen_needs);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_client_needs);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_cred_needs);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_root);
 	rc = _cmocka_run_group_tests("sandbox", tests, n, NULL, NULL);
 	if (strncmp(dir, "/tmp/sandbox_test.", 18) == 0) {
