@@ -297,7 +297,7 @@ run_program(void)
 static int
 fork_child(void)
 {
-	pid_t pid = (pid_t)syscall(SYS_fork);
+	pid_t pid = fork();
 
 	if (pid == 0)
 		_exit(0);
