@@ -219,6 +219,8 @@ sandbox_begin(struct sandbox *s, struct err *e)
 	struct err why = ERR_INIT;
 
 	limit_fds(s->fds);
+	if (SANDBOX_SANITIZED) /* LeakSanitizer looks for our threads */
+		sandbox_read(s, "/proc/self");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return err_sys(e, "sandbox: no_new_privs");
 	if (landlock_apply(s, &s->landlock, &why) != 0)

@@ -28,8 +28,9 @@
  * Where the kernel has neither, the program runs without, and sandbox_missing
  * tells; where it must not (required), both fail.
  *
- * A build with the address or thread sanitizer has no seccomp filter: their
- * run-time needs calls, such as ptrace, that nothing here may have.
+ * A build with the address or thread sanitizer has no seccomp filter, and may read
+ * its own /proc: their run-time needs calls, such as ptrace, that nothing here may
+ * have.
  */
 #ifndef CORE_SANDBOX_H
 #define CORE_SANDBOX_H

@@ -4,6 +4,13 @@
 #ifndef CORE_SANDBOX_INTERNAL_H
 #define CORE_SANDBOX_INTERNAL_H
 
+/* A build with a sanitizer that has a run-time of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZED 1
+#else
+#define SANDBOX_SANITIZED 0
+#endif
+
 struct err;
 struct sandbox;
 

@@ -226,12 +226,6 @@ fill(struct filter *f, const struct sandbox *s)
 		ADD(f, SCMP_ACT_ALLOW, serving);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const int sanitized = 1;
-#else
-static const int sanitized = 0;
-#endif
-
 /* TSYNC is also how libseccomp tells that there is no seccomp(2). */
 static int
 set_up(scmp_filter_ctx ctx)
@@ -258,7 +252,7 @@ seccomp_apply(const struct sandbox *s, struct err *e)
 	struct filter f = { .rc = 0 };
 	int rc;
 
-	if (sanitized)
+	if (SANDBOX_SANITIZED)
 		return err_set(e, ERR_UNAVAILABLE,
 		    "seccomp: this is a build with sanitizers");
 	if ((f.ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS))) == NULL)

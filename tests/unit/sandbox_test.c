@@ -647,16 +647,22 @@ start_helper(void)
 	_exit(0);
 }
 
-struct
-try {
+static void
+leave_out(const char *why)
+{
+	print_message("# skipped: %s\n", why);
+	skip();
+}
+
+struct attempt {
 	const struct program *program; /* NULL: without a sandbox */
 	const struct act *act;
 };
 
 static void
-try(void *arg)
+attempt(void *arg)
 {
-	const struct try *t = arg;
+	const struct attempt *t = arg;
 	struct sandbox s;
 	struct err e = ERR_INIT;
 
@@ -674,25 +680,23 @@ try(void *arg)
 static void
 test_act(void **state)
 {
-	const struct try *t = *state;
+	const struct attempt *t = *state;
 	char may = t->act->may[t->program - programs];
-	struct try without = { NULL, t->act };
+	struct attempt without = { NULL, t->act };
 	int rc;
 
 	if (no_seccomp && t->act->abi == 0) {
-		print_message("seccomp: none in this build or kernel\n");
-		skip();
+		leave_out("no seccomp in this build, or this kernel");
 	}
 	if (t->act->abi > landlock_abi) {
-		print_message("Landlock: ABI %d here\n", landlock_abi);
-		skip();
+		leave_out("this kernel has an older Landlock, or none");
 	}
 	restore();
-	rc = in_child(try, &without);
+	rc = in_child(attempt, &without);
 	if (rc != 0)
 		fail_msg("without a sandbox: %d", rc);
 	restore();
-	rc = in_child(try, (void *)(uintptr_t)t);
+	rc = in_child(attempt, (void *)(uintptr_t)t);
 	if (may == '+' && rc != 0)
 		fail_msg("error %d (%s)", rc, strerror(rc));
 	if (may == '-' && (rc <= 0 || rc >= NO_SANDBOX))
@@ -725,7 +729,7 @@ test_begin(void **state)
 
 	(void)state;
 	if (landlock_abi < 4)
-		skip();
+		leave_out("this kernel has an older Landlock, or none");
 	restore();
 	assert_int_equal(make_socket_elsewhere(), 0);
 	restore();
@@ -768,7 +772,7 @@ test_threads(void **state)
 {
 	(void)state;
 	if (no_seccomp)
-		skip();
+		leave_out("no seccomp in this build, or this kernel");
 	assert_int_equal(in_child(seal_with_thread, NULL), EAFNOSUPPORT);
 }
 
@@ -834,7 +838,7 @@ test_missing(void **state)
 
 	(void)state;
 	if (no_seccomp)
-		skip();
+		leave_out("no seccomp in this build, or this kernel");
 	for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
 		for (int required = 0; required < 2; required++) {
 			kernels[i].required = required;
@@ -895,7 +899,7 @@ test_older(void **state)
 {
 	(void)state;
 	if (no_seccomp || landlock_abi < 6)
-		skip();
+		leave_out("it takes seccomp, and Landlock's ABI 6");
 	restore();
 	for (int abi = 1; abi <= 6; abi++) {
 		struct older file = { abi, read_key };
@@ -1167,7 +1171,7 @@ probe(void *arg)
 int
 main(void)
 {
-	static struct try tries[PROGRAMS * ACTS];
+	static struct attempt attempts[PROGRAMS * ACTS];
 	static struct CMUnitTest tests[PROGRAMS * ACTS + 16];
 	static char names[PROGRAMS * ACTS][128];
 	size_t n = 0;
@@ -1182,7 +1186,8 @@ main(void)
 		for (size_t a = 0; a < ACTS; a++, n++) {
 			char may = acts[a].may[p];
 
-			tries[n] = (struct try){ &programs[p], &acts[a] };
+			attempts[n] =
+			    (struct attempt){ &programs[p], &acts[a] };
 			snprintf(names[n], sizeof names[n], "%s %s: %s",
 			    programs[p].name,
 			    may == '+'       ? "may"
@@ -1190,7 +1195,7 @@ main(void)
 			                     : "is killed",
 			    acts[a].name);
 			tests[n] = (struct CMUnitTest){ names[n], test_act,
-				NULL, NULL, &tries[n] };
+				NULL, NULL, &attempts[n] };
 		}
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_begin);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_threads);
