@@ -310,7 +310,7 @@ serve(struct worker *w, const struct config *c, const struct ipc_peers *peers,
 	log_info("ready", LOG_S("address", c->listen));
 	service_ready("idle");
 	while (!service_stopped() &&
-	    service_wait(deadline_in(1000), NULL, NULL) != 0)
+	    service_wait(deadline_in(1000), ipc_server_alive, server) != 0)
 		;
 	service_stopping();
 	bell_ring();

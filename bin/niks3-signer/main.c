@@ -248,7 +248,8 @@ main(int argc, char **argv)
 		    "signing key", LOG_S("public", signkey_public(s.keys[i])));
 	log_info("listening", LOG_S("address", c.listen));
 	service_ready("signing");
-	while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
+	while (
+	    service_wait(deadline_in(INT32_MAX), ipc_server_alive, server) != 0)
 		;
 	service_stopping();
 	ipc_daemon_stop(server);

@@ -241,7 +241,8 @@ serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
 		log_info("serving", LOG_S("endpoint", c->endpoint),
 		    LOG_S("bucket", c->bucket));
 		service_ready("serving");
-		while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
+		while (service_wait(deadline_in(INT32_MAX), ipc_server_alive,
+		           server) != 0)
 			;
 		service_stopping();
 		ipc_daemon_stop(server);

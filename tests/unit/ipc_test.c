@@ -213,6 +213,7 @@ serve(int listen, const char *name, const struct ipc_peers *peers)
 		.mode = 0600,
 		.peers = peers,
 		.workers = 4,
+		.stuck_ms = 100,
 		.handlers = handlers,
 		.ctx = (void *)(uintptr_t)name,
 		.worker_new = worker_new,
@@ -541,6 +542,45 @@ a_call_and_its_answer(void **state)
 	ipc_client_free(NULL);
 	assert_int_equal(ipc_server_free(s, WAIT_MS), 0);
 	assert_int_equal(ipc_server_free(NULL, 0), 0);
+}
+
+static void *
+ask_and_give_up(void *c)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct object_hashed reply;
+
+	ipc_call(c, CALL_object_hash, &(struct object_hash){ "sleep 800" }, a,
+	    &reply, deadline_in(50), NULL);
+	arena_free(a);
+	return NULL;
+}
+
+/* What the watchdog is told: somebody can still answer, or nobody can. */
+static void
+stuck_is_seen(void **state)
+{
+	struct ipc_server *s = serve(1, "it", NULL);
+	struct ipc_client *c = connect_as(ROLE_SERVER, 0, NULL);
+	pthread_t threads[4];
+
+	(void)state;
+	assert_int_equal(ipc_server_alive(s), 1);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, ask_and_give_up, c);
+	clock_sleep(300, INT64_MAX);
+	assert_int_equal(ipc_server_alive(s), 1);
+	pthread_create(&threads[3], NULL, ask_and_give_up, c);
+	clock_sleep(50, INT64_MAX);
+	assert_int_equal(ipc_server_alive(s), 1);
+	clock_sleep(250, INT64_MAX);
+	assert_int_equal(ipc_server_alive(s), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	clock_sleep(900, INT64_MAX);
+	assert_int_equal(ipc_server_alive(s), 1);
+	ipc_client_free(c);
+	assert_int_equal(ipc_server_free(s, WAIT_MS), 0);
 }
 
 static void
@@ -1548,6 +1588,7 @@ main(int argc, char **argv)
 		TEST(the_permission_table),
 		TEST(lists_of_peers),
 		TEST(a_call_and_its_answer),
+		TEST(stuck_is_seen),
 		TEST(errors_come_across),
 		TEST(frames_too_large),
 		TEST(requests_that_are_not_allowed),
