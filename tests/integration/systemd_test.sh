@@ -75,6 +75,9 @@ echo "NIKS3_DB=\"$db user=niks3\"" >>"$etc/migrate.conf"
 mkdir -p "$up/etc/systemd/system/niks3-server.socket.d"
 printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:%s\n' "$port" \
     >"$up/etc/systemd/system/niks3-server.socket.d/port.conf"
+mkdir -p "$up/etc/systemd/system/niks3-signer.service.d"
+printf '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n' \
+    >"$up/etc/systemd/system/niks3-signer.service.d/watchdog.conf"
 echo "127.0.0.1:$port" >"$dir/address"
 stack_vars
 export $STACK_EXPORTS
@@ -189,6 +192,11 @@ for unit in $daemons; do
 	passes "$unit comes back when it is killed" \
 	    wait_until 30 came_back $unit "$old"
 done
+old=$(main_pid niks3-signer)
+sleep 3
+is 'the watchdog lets live what works' "$(main_pid niks3-signer)" "$old"
+in_box kill -STOP "$old"
+passes 'but not what hangs' wait_until 30 came_back niks3-signer "$old"
 passes '... and all is ready' wait_until 30 ready
 passes '... for a push' niks3 push "$(nix_build shared)"
 
