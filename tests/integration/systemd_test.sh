@@ -35,6 +35,15 @@ STACKS=$dir
 name=niks3-systemd-$(random_hex 4)
 echo "$name" >"$dir/name"
 stack_make "$dir" "$name" || exit 1
+# In the container it knows our users, by what README.md says.
+postgres_stop "$POSTGRES_DIR"
+sed -n '/^    # pg_ident.conf$/,/^$/{ /^    niks3 /p }' "$ROOT/README.md" \
+    >"$POSTGRES_DIR/data/pg_ident.conf"
+{
+	sed -n "s/^    local niks3 all /local $name niks3,niks3_server,niks3_gc /p" \
+	    "$ROOT/README.md"
+	echo 'local all postgres trust'
+} >"$POSTGRES_DIR/data/pg_hba.conf"
 # This kernel may have no Landlock.
 required=true
 ! grep -q 'not whole' "$dir/migrate.log" || required=false
@@ -122,6 +131,13 @@ ok 'systemd boots'
 # As a package does it.
 passes 'sysusers.d' in_box systemd-sysusers
 passes 'tmpfiles.d' in_box systemd-tmpfiles --create niks3.conf
+passes 'PostgreSQL, which knows our users' in_box systemd-run --quiet \
+    --unit=niks3-test-postgres --uid=postgres "$(postgres_bin)/postgres" \
+    -D /var/lib/niks3-test/data -k /var/lib/niks3-test -c listen_addresses= \
+    -c fsync=off
+passes '... is up' wait_until 30 db_query 'select 1'
+is '... and nobody else' "$(wc -l <"$POSTGRES_DIR/data/pg_ident.conf") $(
+    wc -l <"$POSTGRES_DIR/data/pg_hba.conf")" '3 2'
 is 'the directory of the sockets' \
     "$(in_box stat -c '%a %U %G' /run/niks3)" '1770 root niks3'
 
@@ -269,6 +285,6 @@ for unit in niks3-signer niks3-uploader@1 niks3-gc-worker; do
 done
 is 'the socket is closed' "$(in_box systemctl is-active niks3-server.socket)" \
     inactive
-proc_stop "$TMP" TERM nspawn
 passes 'database and bucket agree' bucket_recount
+proc_stop "$TMP" TERM nspawn
 tap_done
