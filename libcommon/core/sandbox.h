@@ -79,12 +79,12 @@ struct sandbox {
 struct sandbox_config {
 	int required;
 };
-#define SANDBOX_OPTIONS(o)                                                   \
-	{                                                                    \
-		"require-sandbox", "NIKS3_REQUIRE_SANDBOX", OPT_BOOL,        \
-		    (o) + offsetof(struct sandbox_config, required), 0,      \
-		    "false", "BOOL",                                         \
-		    "do not run where Landlock or seccomp is missing", 0, 0, \
+#define SANDBOX_OPTIONS(o)                                                     \
+	{                                                                      \
+		"require-sandbox", "NIKS3_REQUIRE_SANDBOX", OPT_BOOL,          \
+		    (o) + offsetof(struct sandbox_config, required), OPT_RARE, \
+		    "false", "BOOL",                                           \
+		    "do not run where Landlock or seccomp is missing", 0, 0,   \
 	}
 
 /* ---- needs; what is given as NULL is none ---- */
