@@ -12,6 +12,7 @@
   jansson,
   libmicrohttpd,
   libpq ? postgresql, # before NixOS 25.05
+  libseccomp,
   libsodium,
   msgpack-c,
   nng,
@@ -60,6 +61,7 @@ stdenv.mkDerivation {
     jansson
     libmicrohttpd
     libpq
+    libseccomp
     libsodium
     msgpack-c
     nng

@@ -23,7 +23,8 @@ layer_may() {
 }
 
 # Foreign headers, and where they are known.
-LIBRARIES='nng/ ipc
+LIBRARIES='seccomp.h core
+nng/ ipc
 curl/ http
 microhttpd.h http
 libpq-fe.h db

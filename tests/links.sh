@@ -20,7 +20,7 @@ while read -r program banned; do
 		is "$program is not linked with $lib" "$bad" ''
 	done
 done <<'EOT'
-niks3 libnng libpq libmicrohttpd libexpat libcjose
+niks3 libnng libpq libmicrohttpd libexpat libcjose libseccomp
 niks3-server libexpat
 niks3-uploader libpq libmicrohttpd libcjose
 niks3-signer libpq libcurl libmicrohttpd libexpat libcjose

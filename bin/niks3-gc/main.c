@@ -12,12 +12,14 @@
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/ipc/ipc_daemon.h"
 #include "../../proto/metrics.h"
 #include "gc.h"
+#include "sandbox.h"
 
 #define POLL_MS       5000  /* a wake may be lost; the row is not */
 #define SWEEP_MS      60000 /* looks at all pending objects */
@@ -29,6 +31,7 @@
 
 struct config {
 	struct opt_common common;
+	struct sandbox_config sandbox;
 	struct secret db;
 	const char *listen, *uploads;
 	struct opt_list peers;
@@ -54,6 +57,7 @@ static const struct opt options[] = {
 	{ "max-share-floor", "NIKS3_GC_MAX_SHARE_FLOOR", OPT_U64,
 	    O(share_floor), 0, "1000", "OBJECTS",
 	    "but so many may always go: the cache is small", 0, INT64_MAX },
+	SANDBOX_OPTIONS(offsetof(struct config, sandbox)),
 	{ NULL },
 };
 
@@ -267,12 +271,13 @@ worker_thread(void *arg)
 
 static int
 serve(struct worker *w, const struct config *c, const struct ipc_peers *peers,
-    struct err *e)
+    struct sandbox *box, struct err *e)
 {
 	struct ipc_server *server = NULL;
 	pthread_t thread;
 
-	if (ipc_client_new(
+	if (sandbox_begin(box, e) != 0 ||
+	    ipc_client_new(
 	        &(struct ipc_client_options){
 	            .self = ROLE_GC,
 	            .peer = ROLE_UPLOADER,
@@ -297,14 +302,15 @@ serve(struct worker *w, const struct config *c, const struct ipc_peers *peers,
 	            .done = ipc_daemon_log,
 	            .metrics = w->gc.metrics,
 	        },
-	        &server, e) != 0)
+	        &server, e) != 0 ||
+	    service_seal(box, e) != 0)
 		return -1;
 	if (pthread_create(&thread, NULL, worker_thread, w) != 0)
 		err_die("cannot start a thread");
 	log_info("ready", LOG_S("address", c->listen));
 	service_ready("idle");
 	while (!service_stopped() &&
-	    service_wait(deadline_in(1000), NULL, NULL) != 0)
+	    service_wait(deadline_in(1000), ipc_server_alive, server) != 0)
 		;
 	service_stopping();
 	bell_ring();
@@ -322,6 +328,7 @@ main(int argc, char **argv)
 {
 	struct config c = { 0 };
 	struct worker w = { 0 };
+	struct sandbox box;
 	struct ipc_peers *peers = NULL;
 	struct err e = ERR_INIT;
 	pthread_condattr_t attr;
@@ -338,15 +345,18 @@ main(int argc, char **argv)
 	w.conninfo = c.db.data;
 	w.gc.max_share = c.max_share;
 	w.gc.share_floor = c.share_floor;
+	gc_sandbox(&box, c.db.data, c.listen, c.uploads);
+	box.required = c.sandbox.required;
 	w.gc.metrics = daemon_metrics_new(ROLE_GC);
 	if (ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) == 0 &&
 	    !c.common.check)
-		serve(&w, &c, peers, &e);
+		serve(&w, &c, peers, &box, &e);
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot go on", &e);
 	ipc_client_free(w.gc.uploader);
 	metrics_free(w.gc.metrics);
 	ipc_peers_free(peers);
+	sandbox_done(&box);
 	opt_done(&program, &c);
 	return err_exit(e.kind);
 }

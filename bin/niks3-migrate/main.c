@@ -7,14 +7,17 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/db/db.h"
 #include "../../libcommon/db/migrate.h"
+#include "sandbox.h"
 
 #define MEMORY ((size_t)16 << 20)
 
 struct config {
 	struct opt_common common;
+	struct sandbox_config sandbox;
 	struct secret db;
 	const char *dir;
 	int64_t timeout_us;
@@ -30,6 +33,7 @@ static const struct opt options[] = {
 	{ "timeout", "NIKS3_MIGRATE_TIMEOUT", OPT_DURATION,
 	    offsetof(struct config, timeout_us), 0, "10m", "DURATION",
 	    "give up after so long", 1000, 0 },
+	SANDBOX_OPTIONS(offsetof(struct config, sandbox)),
 	{ NULL },
 };
 
@@ -113,6 +117,25 @@ find_command(const char *name, struct err *e)
 	return NULL;
 }
 
+/* It has no threads and listens nowhere, so all of it at once. */
+static int
+confine(const struct config *c, struct err *e)
+{
+	struct sandbox box;
+	int rc;
+
+	migrate_sandbox(&box, c->db.data, c->dir);
+	box.required = c->sandbox.required;
+	rc = sandbox_begin(&box, e);
+	if (rc == 0)
+		rc = sandbox_seal(&box, e);
+	if (rc == 0 && sandbox_missing(&box) != NULL)
+		fprintf(stderr, "%s: warning: the sandbox is not whole: %s\n",
+		    program.name, sandbox_missing(&box));
+	sandbox_done(&box);
+	return rc;
+}
+
 static int
 run(const struct config *c, const char *name, struct err *e)
 {
@@ -124,6 +147,8 @@ run(const struct config *c, const char *name, struct err *e)
 		return -1;
 	if (c->common.check)
 		return 0;
+	if (confine(c, e) != 0)
+		return -1;
 	if (db_open(c->db.data, program.name, deadline_in(c->timeout_us / 1000),
 	        &db, e) != 0)
 		return -1;

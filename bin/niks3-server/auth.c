@@ -89,6 +89,13 @@ auth_new(const struct auth_config *c, const struct secret *api_token,
 }
 
 void
+auth_needs(const struct auth *a, struct sandbox *s)
+{
+	if (a->oidc != NULL)
+		oidc_needs(a->oidc, s);
+}
+
+void
 auth_free(struct auth *a)
 {
 	if (a == NULL)

@@ -38,6 +38,7 @@ struct db_pool;
 struct err;
 struct http_req;
 struct http_route;
+struct sandbox;
 struct secret;
 
 /* What made tokens begin with: they are told from others without the database. */
@@ -123,6 +124,8 @@ struct auth;
 int auth_new(const struct auth_config *c, const struct secret *api_token,
     struct db_pool *pool, struct auth **out, struct err *e);
 void auth_free(struct auth *a); /* takes NULL */
+
+void auth_needs(const struct auth *a, struct sandbox *s);
 
 /* For the HTTP server: what needs no waiting, and the rest, in a worker. */
 int auth_check(struct auth *a, struct http_req *q,

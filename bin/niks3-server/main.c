@@ -8,6 +8,7 @@
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/db/db.h"
@@ -21,6 +22,7 @@
 #include "page.h"
 #include "peers.h"
 #include "read.h"
+#include "sandbox.h"
 #include "server.h"
 
 #define CHORES_MS    600000 /* between two turns of what is done by the hour */
@@ -30,6 +32,7 @@
 
 struct config {
 	struct opt_common common;
+	struct sandbox_config sandbox;
 	struct secret db;
 	const char *http_addr, *token_path, *store_dir, *cache_url;
 	struct secret token;
@@ -43,6 +46,8 @@ struct config {
 	int64_t narinfo_ttl;
 	const char *s3_ca_cert;
 	struct auth_config auth;
+	/* Where to listen; NULL: socket activation handed it over. */
+	const char *address;
 };
 
 #define O(field) offsetof(struct config, field)
@@ -104,6 +109,7 @@ static const struct opt options[] = {
 	    OPT_RARE, "0", "SIZE", "the largest NAR to be pushed; 0: no limit",
 	    0, INT64_MAX },
 	AUTH_OPTIONS(O(auth)),
+	SANDBOX_OPTIONS(O(sandbox)),
 	{ NULL },
 };
 
@@ -303,10 +309,7 @@ static int
 listen_all(struct listeners *l, struct server *s, const struct config *c,
     struct err *e)
 {
-	/* Socket activation hands the listener over. */
-	const char *address = service_listen_fds() > 0 ? NULL : c->http_addr;
-
-	if (listen_at(l, s, c, address, 1, e) != 0)
+	if (listen_at(l, s, c, c->address, 1, e) != 0)
 		return -1;
 	l->n++;
 	log_info("listening", LOG_S("address", c->http_addr),
@@ -370,7 +373,30 @@ wait_and_see(struct server *s, struct listeners *l)
 }
 
 static int
-serve(struct server *s, const struct config *c, struct err *e)
+confine(struct server *s, const struct config *c, struct sandbox *box,
+    struct err *e)
+{
+	server_sandbox(box,
+	    &(struct server_needs){
+	        .db = c->db.data,
+	        .uploads = c->uploads,
+	        .address = c->address,
+	        .proxy_socket = c->auth.proxy_socket,
+	        .tls_cert = c->tls_cert,
+	        .tls_key = c->tls_key,
+	        .read_proxy = c->read_proxy,
+	        .s3_ca_cert = c->s3_ca_cert,
+	        .auth = s->auth,
+	        .connections = c->connections,
+	        .workers = c->workers,
+	    });
+	box->required = c->sandbox.required;
+	return sandbox_begin(box, e);
+}
+
+static int
+serve(struct server *s, const struct config *c, struct sandbox *box,
+    struct err *e)
 {
 	struct listeners l = { .n = 0 };
 	struct census *census;
@@ -382,6 +408,8 @@ serve(struct server *s, const struct config *c, struct err *e)
 	s->peers = peers_new(&(struct peers_options){
 	    .signer = s->signer, .uploader = s->uploader, .gc = s->gc });
 	rc = listen_all(&l, s, c, e);
+	if (rc == 0)
+		rc = service_seal(box, e);
 	if (rc == 0) {
 		s->http = l.http[0];
 		service_ready("serving");
@@ -399,6 +427,7 @@ main(int argc, char **argv)
 {
 	struct config c = { 0 };
 	struct server s = { 0 };
+	struct sandbox box = { 0 };
 	struct ipc_peers *peers = NULL;
 	struct err e = ERR_INIT;
 	char **args;
@@ -408,6 +437,7 @@ main(int argc, char **argv)
 	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
 		return status;
 	service_init(program.name, c.common.log_level);
+	c.address = service_listen_fds() > 0 ? NULL : c.http_addr;
 	s.store_dir = c.store_dir;
 	s.cache_url = c.cache_url;
 	s.lease_us = c.lease;
@@ -423,6 +453,7 @@ main(int argc, char **argv)
 	    db_pool_new(c.db.data, program.name, c.workers + 1, &s.pool, &e) ==
 	        0 &&
 	    make_auth(&s, &c, &e) == 0 && !c.common.check &&
+	    confine(&s, &c, &box, &e) == 0 &&
 	    connect_peers(&s, &c, peers, &e) == 0) {
 		s.reads = reads_new(&(struct reads_options){
 		    .uploader = s.uploader,
@@ -431,7 +462,7 @@ main(int argc, char **argv)
 		    .narinfo_ttl_ms = c.narinfo_ttl / 1000,
 		});
 		s.status = page_cache_new();
-		serve(&s, &c, &e);
+		serve(&s, &c, &box, &e);
 	}
 	if (e.kind != ERR_NONE)
 		log_err(LOG_LEVEL_ERROR, "cannot start", &e);
@@ -445,6 +476,7 @@ main(int argc, char **argv)
 	health_free(s.health);
 	metrics_free(s.metrics);
 	ipc_peers_free(peers);
+	sandbox_done(&box);
 	opt_done(&program, &c);
 	return err_exit(e.kind);
 }

@@ -16,6 +16,7 @@
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/ipc/ipc_daemon.h"
@@ -23,6 +24,7 @@
 #include "../../libcommon/nix/signkey.h"
 #include "../../libcommon/nix/storepath.h"
 #include "../../proto/metrics.h"
+#include "sandbox.h"
 
 #define KEYS_MAX        64
 #define FINGERPRINT_MAX ((size_t)4 << 20) /* 10,000 references and more */
@@ -30,6 +32,7 @@
 
 struct config {
 	struct opt_common common;
+	struct sandbox_config sandbox;
 	struct opt_list keys;
 	const char *listen;
 	struct opt_list peers;
@@ -45,6 +48,7 @@ static const struct opt options[] = {
 	{ "peer", "NIKS3_PEERS", OPT_LIST, offsetof(struct config, peers), 0,
 	    NULL, "ROLE=USER",
 	    "who may connect; repeat (default: our own user)", 0, 0 },
+	SANDBOX_OPTIONS(offsetof(struct config, sandbox)),
 	{ NULL },
 };
 
@@ -201,6 +205,7 @@ main(int argc, char **argv)
 {
 	struct config c = { 0 };
 	struct signer s = { 0 };
+	struct sandbox box;
 	struct ipc_peers *peers = NULL;
 	struct ipc_server *server = NULL;
 	struct err e = ERR_INIT;
@@ -211,10 +216,12 @@ main(int argc, char **argv)
 	if ((status = opt_start(&program, &c, argc, argv, &args, &nargs)) >= 0)
 		return status;
 	service_init(program.name, c.common.log_level);
+	signer_sandbox(&box, c.listen);
+	box.required = c.sandbox.required;
 	if (load_keys(&s, &c.keys, &e) != 0 ||
 	    ipc_peers_parse(c.peers.items, c.peers.n, &peers, &e) != 0)
 		goto out;
-	if (c.common.check)
+	if (c.common.check || sandbox_begin(&box, &e) != 0)
 		goto out;
 	s.metrics = daemon_metrics_new(ROLE_SIGNER);
 	metric_set(s.metrics, DAEMON_SIGN_KEYS, AT(0), s.nkeys);
@@ -233,14 +240,16 @@ main(int argc, char **argv)
 	            .done = ipc_daemon_log,
 	            .metrics = s.metrics,
 	        },
-	        &server, &e) != 0)
+	        &server, &e) != 0 ||
+	    service_seal(&box, &e) != 0)
 		goto out;
 	for (size_t i = 0; i < s.nkeys; i++)
 		log_info(
 		    "signing key", LOG_S("public", signkey_public(s.keys[i])));
 	log_info("listening", LOG_S("address", c.listen));
 	service_ready("signing");
-	while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
+	while (
+	    service_wait(deadline_in(INT32_MAX), ipc_server_alive, server) != 0)
 		;
 	service_stopping();
 	ipc_daemon_stop(server);
@@ -251,6 +260,7 @@ out:
 		signkey_free(s.keys[i]);
 	metrics_free(s.metrics);
 	ipc_peers_free(peers);
+	sandbox_done(&box);
 	opt_done(&program, &c);
 	return err_exit(e.kind);
 }

@@ -9,6 +9,7 @@
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/metric.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/core/sandbox.h"
 #include "../../libcommon/core/secret.h"
 #include "../../libcommon/core/service.h"
 #include "../../libcommon/http/client.h"
@@ -20,9 +21,11 @@
 #include "bucket.h"
 #include "fan.h"
 #include "handlers.h"
+#include "sandbox.h"
 
 struct config {
 	struct opt_common common;
+	struct sandbox_config sandbox;
 	const char *endpoint, *public_url, *bucket, *region, *lookup, *ca_cert;
 	int use_ssl, use_iam;
 	struct secret access_key, secret_key;
@@ -79,6 +82,7 @@ static const struct opt options[] = {
 	    STOREPATH_DIR_DEFAULT, "DIR", "StoreDir of nix-cache-info", 0, 0 },
 	{ "priority", "NIKS3_CACHE_PRIORITY", OPT_U64, O(priority), 0, "30",
 	    "N", "Priority of nix-cache-info", 0, 1000 },
+	SANDBOX_OPTIONS(offsetof(struct config, sandbox)),
 	{ NULL },
 };
 
@@ -183,6 +187,22 @@ collect(void *ctx, struct metrics *m)
 	metric_set(m, DAEMON_S3_WAITING, AT(0), fan_waiting(u->fan));
 }
 
+/* Before the first thread; it listens nowhere, so all of it at once. */
+static int
+confine(const struct config *c, const struct s3 *s3, struct err *e)
+{
+	struct sandbox box;
+	int rc;
+
+	uploader_sandbox(&box, s3, c->workers * c->connect.n + c->concurrency);
+	box.required = c->sandbox.required;
+	rc = sandbox_begin(&box, e);
+	if (rc == 0)
+		rc = service_seal(&box, e);
+	sandbox_done(&box);
+	return rc;
+}
+
 static int
 serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
     struct metrics *metrics, const struct ipc_peers *peers, struct err *e)
@@ -192,6 +212,8 @@ serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
 	struct s3_counts counts;
 	int rc;
 
+	if (confine(c, s3, e) != 0)
+		return -1;
 	if (cred != NULL)
 		s3_cred_start(cred);
 	if (bucket_open(s3,
@@ -219,7 +241,8 @@ serve(const struct config *c, struct s3 *s3, struct s3_cred *cred,
 		log_info("serving", LOG_S("endpoint", c->endpoint),
 		    LOG_S("bucket", c->bucket));
 		service_ready("serving");
-		while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
+		while (service_wait(deadline_in(INT32_MAX), ipc_server_alive,
+		           server) != 0)
 			;
 		service_stopping();
 		ipc_daemon_stop(server);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,11 @@
 #define HOST_MAX 64
 
 static int64_t started_us;
+
+static pthread_once_t opened = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int statm_fd = -1;
+static DIR *fds; /* under the lock */
 
 /* Before main. */
 __attribute__((constructor)) static void
@@ -40,17 +46,25 @@ pages(const char **s)
 }
 
 static void
+open_proc(void)
+{
+	statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	fds = opendir("/proc/self/fd");
+}
+
+void
+process_open(void)
+{
+	pthread_once(&opened, open_proc);
+}
+
+static void
 read_memory(struct process *out)
 {
 	char text[256];
 	const char *s = text;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	ssize_t n = pread(statm_fd, text, sizeof text - 1, 0);
 
-	if (fd == -1)
-		return;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
 	if (n <= 0)
 		return;
 	text[n] = '\0';
@@ -61,16 +75,17 @@ read_memory(struct process *out)
 static int64_t
 count_fds(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *d;
 	int64_t n = 0;
 
-	if (dir == NULL)
+	if (fds == NULL)
 		return 0;
-	while ((d = readdir(dir)) != NULL)
+	pthread_mutex_lock(&lock);
+	rewinddir(fds);
+	while ((d = readdir(fds)) != NULL)
 		n += d->d_name[0] != '.';
-	closedir(dir);
-	return n - 1; /* without that of the directory */
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 void
@@ -79,6 +94,7 @@ process_read(struct process *out)
 	struct rlimit limit;
 	struct rusage usage;
 
+	process_open();
 	*out = (struct process){ .started_us = started_us };
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		out->cpu_us =

@@ -14,7 +14,10 @@ struct process {
 	int64_t max_fds; /* the soft limit; INT64_MAX: none */
 };
 
-/* What cannot be read is 0. */
+/* Opens what process_read needs of /proc, and keeps it open: for programs that give
+ * up the right to open anything. Otherwise the first process_read does. */
+void process_open(void);
+/* What cannot be read is 0. Thread-safe. */
 void process_read(struct process *out);
 
 /* Names this process among all that there were, on any host: host, pid and when

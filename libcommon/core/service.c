@@ -22,6 +22,8 @@
 #include "err.h"
 #include "log.h"
 #include "num.h"
+#include "process.h"
+#include "sandbox.h"
 #include "secret.h"
 
 #define HEAP_KEEP        (128 << 10) /* free bytes that a heap may hold on to */
@@ -145,6 +147,7 @@ service_init(const char *name, const char *log_level)
 	log_init(name, level);
 	secret_harden_process();
 	keep_little_memory();
+	process_open();
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -166,6 +169,24 @@ service_init(const char *name, const char *log_level)
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_PID");
 	unsetenv("WATCHDOG_USEC");
+}
+
+int
+service_seal(struct sandbox *s, struct err *e)
+{
+	struct sandbox_told told;
+
+	if (sandbox_seal(s, e) != 0)
+		return -1;
+	sandbox_tell(s, &told);
+	log_info("sandbox", LOG_I("landlock", s->landlock),
+	    LOG_S("seccomp", s->seccomp ? "on" : "off"),
+	    LOG_S("reads", told.reads), LOG_S("sockets", told.sockets),
+	    LOG_S("listens", told.listens), LOG_S("connects", told.connects));
+	if (sandbox_missing(s) != NULL)
+		log_warn("the sandbox is not whole",
+		    LOG_S("missing", sandbox_missing(s)));
+	return 0;
 }
 
 void

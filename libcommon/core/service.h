@@ -4,6 +4,9 @@
  *
  *	service_init("niks3-signer");        signals blocked, hardening, log
  *	... open, check, load ...
+ *	sandbox_begin(&sandbox);             files and ports: before any thread
+ *	... threads, listen ...
+ *	service_seal(&sandbox);              system calls
  *	service_ready("signing with 2 keys");
  *	service_wait();                      until SIGTERM, SIGINT; watchdog fed
  *	service_stopping();
@@ -20,6 +23,7 @@
 #include "clock.h"
 
 struct err;
+struct sandbox;
 
 #define SERVICE_DRAIN_MS 10000
 
@@ -29,6 +33,9 @@ struct err;
  * be called before any thread starts.
  */
 void service_init(const char *name, const char *log_level);
+/* sandbox_seal (sandbox.h), with a line in the log that says what is in force,
+ * and a warning when something is not. */
+int service_seal(struct sandbox *s, struct err *e);
 void service_ready(const char *status);
 void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void service_stopping(void);

@@ -24,12 +24,16 @@
 struct db;
 struct db_pool;
 struct err;
+struct sandbox;
 
 /* One connection of its own, such as one that holds a session lock. name is the
  * application_name. */
 int db_open(const char *conninfo, const char *name, deadline_t d,
     struct db **out, struct err *e);
 void db_close(struct db *db); /* takes NULL */
+
+/* What connecting needs in a sandbox. */
+void db_needs(const char *conninfo, struct sandbox *s);
 
 /* At most max connections, opened when first needed. */
 int db_pool_new(const char *conninfo, const char *name, unsigned max,

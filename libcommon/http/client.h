@@ -16,6 +16,7 @@
 
 struct buf;
 struct err;
+struct sandbox;
 struct http_client;
 
 struct http_client_options {
@@ -124,6 +125,10 @@ int http_detach(
     struct http_client *c, void *buf, size_t max, size_t *n, int *fd);
 /* Ends a stream, and its connection too unless it was read to the end. */
 void http_close(struct http_client *c);
+
+/* What a client of url (or, when that is NULL, of any) needs in a sandbox: names of
+ * hosts, authorities, and the port. */
+void http_client_needs(const char *url, const char *ca_file, struct sandbox *s);
 
 /* RFC 3986, section 2.3: letters, digits and "-._~". */
 int http_unreserved(unsigned char c);

@@ -21,6 +21,7 @@
 struct conns {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	pthread_cond_t settled; /* one is new no more */
 	pthread_t thread;
 	int64_t tick_ms;
 	struct conn *open;
@@ -133,6 +134,7 @@ conns_new(int64_t tick_ms)
 
 	pthread_mutex_init(&cs->lock, NULL);
 	pthread_cond_init(&cs->changed, NULL);
+	pthread_cond_init(&cs->settled, NULL);
 	cs->tick_ms = tick_ms;
 	if (pthread_create(&cs->thread, NULL, thread_main, cs) != 0)
 		err_die("cannot start a thread");
@@ -152,6 +154,7 @@ conns_free(struct conns *cs)
 	while (cs->lingering != NULL)
 		linger_end(cs, cs->lingering);
 	pthread_cond_destroy(&cs->changed);
+	pthread_cond_destroy(&cs->settled);
 	pthread_mutex_destroy(&cs->lock);
 	free(cs);
 }
@@ -180,6 +183,27 @@ remote_fmt(char out[INET6_ADDRSTRLEN], const struct sockaddr *peer)
 	}
 }
 
+/* Has its peer sent what nobody has read yet? */
+static int
+has_sent(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* During a stop, under the lock. */
+static void
+hurry(struct conns *cs, struct conn *c)
+{
+	if (c->state == CONN_IDLE)
+		cut(c);
+	else if (c->state == CONN_NEW)
+		c->deadline =
+		    deadline_min(c->deadline, deadline_in(CONNS_GRACE_MS));
+	pthread_cond_signal(&cs->settled);
+}
+
 struct conn *
 conns_add(
     struct conns *cs, int fd, const struct sockaddr *peer, deadline_t deadline)
@@ -194,7 +218,7 @@ conns_add(
 		pthread_cond_signal(&cs->changed);
 	list_put(&cs->open, c);
 	if (cs->shut_idle)
-		cut(c);
+		hurry(cs, c);
 	pthread_mutex_unlock(&cs->lock);
 	return c;
 }
@@ -206,6 +230,7 @@ conns_remove(struct conns *cs, struct conn *c)
 	c->subject = NULL;
 	pthread_mutex_lock(&cs->lock);
 	list_take(&cs->open, c);
+	pthread_cond_signal(&cs->settled);
 	if (c->linger && !cs->ended && cs->nlingering < LINGER_MAX &&
 	    (c->fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0)) != -1) {
 		c->deadline = deadline_in(LINGER_MS);
@@ -219,13 +244,14 @@ conns_remove(struct conns *cs, struct conn *c)
 }
 
 void
-conns_mark(struct conns *cs, struct conn *c, int busy, deadline_t deadline)
+conns_mark(struct conns *cs, struct conn *c, enum conn_state state,
+    deadline_t deadline)
 {
 	pthread_mutex_lock(&cs->lock);
-	c->busy = busy;
+	c->state = state;
 	c->deadline = deadline;
-	if (!busy && cs->shut_idle)
-		cut(c);
+	if (cs->shut_idle)
+		hurry(cs, c);
 	pthread_mutex_unlock(&cs->lock);
 }
 
@@ -234,8 +260,32 @@ conns_shut_idle(struct conns *cs)
 {
 	pthread_mutex_lock(&cs->lock);
 	cs->shut_idle = 1;
-	for (struct conn *c = cs->open; c != NULL; c = c->next)
-		if (!c->busy)
-			cut(c);
+	for (struct conn *c = cs->open; c != NULL; c = c->next) {
+		if (c->state == CONN_IDLE && has_sent(c))
+			c->state = CONN_NEW;
+		hurry(cs, c);
+	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+static int
+has_new(const struct conns *cs)
+{
+	for (const struct conn *c = cs->open; c != NULL; c = c->next)
+		if (c->state == CONN_NEW)
+			return 1;
+	return 0;
+}
+
+void
+conns_settle(struct conns *cs, deadline_t d)
+{
+	struct timespec ts = { d / 1000, d % 1000 * 1000000 };
+	int rc = 0;
+
+	pthread_mutex_lock(&cs->lock);
+	while (has_new(cs) && rc == 0)
+		rc = pthread_cond_clockwait(
+		    &cs->settled, &cs->lock, CLOCK_MONOTONIC, &ts);
 	pthread_mutex_unlock(&cs->lock);
 }

@@ -16,11 +16,17 @@
 
 struct sockaddr;
 
+enum conn_state {
+	CONN_NEW,  /* a request is awaited, or its head begun */
+	CONN_BUSY, /* a request is under way */
+	CONN_IDLE, /* one was answered, and no other has come */
+};
+
 struct conn {
 	struct conn *prev, *next;
 	int fd;
-	deadline_t deadline;           /* when it is cut; INT64_MAX: never */
-	int busy;                      /* a request is under way */
+	deadline_t deadline; /* when it is cut; INT64_MAX: never */
+	enum conn_state state;
 	int linger;                    /* the peer may still be sending */
 	size_t drained;                /* bytes thrown away while lingering */
 	char remote[INET6_ADDRSTRLEN]; /* the peer's address */
@@ -40,10 +46,16 @@ struct conn *conns_add(
     struct conns *cs, int fd, const struct sockaddr *peer, deadline_t deadline);
 /* c is gone afterwards. */
 void conns_remove(struct conns *cs, struct conn *c);
-void conns_mark(
-    struct conns *cs, struct conn *c, int busy, deadline_t deadline);
-/* Shuts down all that are not busy; and, once called, every one that is marked
- * as not busy. */
+void conns_mark(struct conns *cs, struct conn *c, enum conn_state state,
+    deadline_t deadline);
+/*
+ * For a stop: shuts down those that are idle, and, once called, each one as it
+ * becomes idle. New ones, and those whose next request has come already, get
+ * CONNS_GRACE_MS: whoever was let in just before the stop is not turned away.
+ */
+#define CONNS_GRACE_MS 1000
 void conns_shut_idle(struct conns *cs);
+/* Waits, after that, until none is new any more, at most until d. */
+void conns_settle(struct conns *cs, deadline_t d);
 
 #endif

@@ -1,9 +1,11 @@
 #include "listen.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 
 #include "../core/err.h"
 #include "../core/num.h"
+#include "../core/sandbox.h"
 
 #define BACKLOG     1024
 #define SOCKET_MODE 0666 /* the directory guards it */
@@ -130,6 +133,32 @@ listen_open(const char *address, int *fd, struct err *e)
 		return err_sys(e, "cannot listen at %s", address);
 	*fd = got;
 	return 0;
+}
+
+static int
+is_numeric(const char *host)
+{
+	struct in6_addr a;
+
+	return host[0] == '\0' || inet_pton(AF_INET, host, &a) == 1 ||
+	    inet_pton(AF_INET6, host, &a) == 1;
+}
+
+void
+listen_needs(const char *address, struct sandbox *s)
+{
+	char host[NI_MAXHOST];
+	const char *port;
+
+	if (address[0] == '/') {
+		sandbox_socket(s, address);
+		return;
+	}
+	if (address_split(address, host, &port, NULL) == -1)
+		return; /* listen_open will say why */
+	sandbox_bind(s, (uint16_t)atoi(port));
+	if (!is_numeric(host))
+		sandbox_hosts_first(s);
 }
 
 unsigned

@@ -5,6 +5,7 @@
 #define HTTP_LISTEN_H
 
 struct err;
+struct sandbox;
 
 /*
  * Listens at "host:port", "[v6]:port" or ":port" (every address, IPv6 and IPv4);
@@ -14,6 +15,8 @@ struct err;
  * closed on exec.
  */
 int listen_open(const char *address, int *fd, struct err *e);
+/* What listen_open needs in a sandbox. */
+void listen_needs(const char *address, struct sandbox *s);
 /* The port of a listening socket, 0 when it has none. */
 unsigned listen_port(int fd);
 

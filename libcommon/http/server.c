@@ -37,6 +37,7 @@
 #define ERROR_MAX    8192 /* bytes of an error's body */
 #define RETRY_AFTER  "2"  /* seconds */
 #define SEND_BLOCK   65536
+#define LET_IN_MS    20  /* from accept(2) to conns_add */
 #define LAST_WORD_MS 250 /* for what is answered at the very end */
 #define STATUS_GONE  499 /* nobody is there to get an answer */
 
@@ -308,7 +309,7 @@ answer_send(struct request *q)
 
 	if (atomic_load(&s->draining))
 		header(q, "Connection", "close");
-	conns_mark(s->conns, q->conn, 1, deadline_in(ms));
+	conns_mark(s->conns, q->conn, CONN_BUSY, deadline_in(ms));
 	return MHD_queue_response(q->mhd, q->status, q->answer);
 }
 
@@ -362,7 +363,7 @@ stream_send(void *ctx, uint64_t pos, char *buf, size_t max)
 		return 0;
 	}
 	if (st->off == 0)
-		conns_mark(q->server->conns, q->conn, 1,
+		conns_mark(q->server->conns, q->conn, CONN_BUSY,
 		    deadline_in(
 		        q->server->o.read_ms + st->len * 1000 / HTTP_RATE_MIN));
 	if (n > max)
@@ -577,7 +578,7 @@ request_queue(struct request *q)
 	struct err e;
 
 	/* Nobody is to be cut for our own slowness. */
-	conns_mark(s->conns, q->conn, 1, INT64_MAX);
+	conns_mark(s->conns, q->conn, CONN_BUSY, INT64_MAX);
 	MHD_suspend_connection(q->mhd);
 	if (queue_push(s->queue, q, 0) == 0)
 		return;
@@ -760,7 +761,7 @@ body_wait(struct request *q)
 {
 	struct http_server *s = q->server;
 
-	conns_mark(s->conns, q->conn, 1,
+	conns_mark(s->conns, q->conn, CONN_BUSY,
 	    q->body_us / 1000 + s->o.read_ms +
 	        q->received * 1000 / HTTP_RATE_MIN);
 }
@@ -826,7 +827,7 @@ head_take(struct request *q, const char *method)
 	if (rc == HTTP_ASK_WORKER) {
 		request_queue(q);
 	} else {
-		conns_mark(s->conns, q->conn, 1, INT64_MAX);
+		conns_mark(s->conns, q->conn, CONN_BUSY, INT64_MAX);
 		MHD_suspend_connection(q->mhd);
 		park_put(s->park, q, q->req.delay_ms);
 	}
@@ -862,7 +863,7 @@ on_target(void *ctx, const char *target, struct MHD_Connection *mhd)
 	struct request *q;
 
 	q = request_new(s, mhd, target != NULL ? target : "");
-	conns_mark(s->conns, q->conn, 0, deadline_in(s->o.read_ms));
+	conns_mark(s->conns, q->conn, CONN_NEW, deadline_in(s->o.read_ms));
 	return q;
 }
 
@@ -913,7 +914,7 @@ on_completed(void *ctx, struct MHD_Connection *mhd, void **request,
 			pthread_cond_signal(&s->quiet);
 		pthread_mutex_unlock(&s->lock);
 	}
-	conns_mark(s->conns, q->conn, 0, deadline_in(s->o.idle_ms));
+	conns_mark(s->conns, q->conn, CONN_IDLE, deadline_in(s->o.idle_ms));
 	request_free(q);
 }
 
@@ -1136,6 +1137,7 @@ http_server_port(const struct http_server *s)
 void
 http_server_stop(struct http_server *s, int64_t drain_ms)
 {
+	deadline_t end = deadline_in(drain_ms);
 	int fd = -1;
 
 	if (s->stopped)
@@ -1151,7 +1153,11 @@ http_server_stop(struct http_server *s, int64_t drain_ms)
 		if (s->o.address != NULL)
 			shutdown(s->listen_fd, SHUT_RDWR);
 		conns_shut_idle(s->conns);
-		quiet_wait(s, deadline_in(drain_ms));
+		/* Also whom the epoll thread lets in just now. */
+		clock_sleep(LET_IN_MS, end);
+		conns_settle(
+		    s->conns, deadline_min(end, deadline_in(CONNS_GRACE_MS)));
+		quiet_wait(s, end);
 	}
 	atomic_store(&s->cutting, 1);
 	if (s->queue != NULL)

@@ -68,7 +68,8 @@ unsigned ipc_client_calls(const struct ipc_client *c);
 /*
  * Asks and waits. reply points into a. Errors of the peer come with its kind,
  * text and hint; no peer in time is ERR_UNAVAILABLE ("signer: not connected"),
- * no answer ERR_TIMEOUT. A call whose row is marked IDEMPOTENT is sent again,
+ * no answer ERR_TIMEOUT; only peers of another version are UNAVAILABLE too, with a
+ * hint, since that passes in an upgrade. A call whose row is marked IDEMPOTENT is sent again,
  * here and nowhere else, when the peer went away or, while there are others,
  * did not answer in its share of the deadline. Any call is sent again when a
  * stopping peer refused to begin it.
@@ -98,6 +99,7 @@ struct ipc_server_options {
 	 * missing one is a broken invariant at start. */
 	ipc_handler *const *handlers;
 	size_t arena_max; /* bytes for one call; 0: 64 MiB */
+	int64_t stuck_ms; /* see ipc_server_alive; 0: a minute */
 	void *ctx;
 	void *(*worker_new)(void *ctx); /* may be NULL */
 	void (*worker_free)(void *worker);
@@ -114,6 +116,9 @@ struct ipc_server_options {
 
 int ipc_server_new(
     const struct ipc_server_options *o, struct ipc_server **out, struct err *e);
+/* For service_wait: 0 when every worker is in a call whose deadline has been over
+ * for stuck_ms, so that nobody is answered any more. s is a struct ipc_server. */
+int ipc_server_alive(void *s);
 /*
  * Lets running calls finish until drain_ms, while new ones are refused so that
  * their callers ask another peer at once; frees. Takes NULL. Returns -1 when a

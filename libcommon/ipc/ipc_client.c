@@ -14,6 +14,7 @@
 #include "ipc_endpoint.h"
 #include "ipc_frame.h"
 
+#define STRANGE_MAX   4 /* one of them may be upgraded already */
 #define LOST_MAX      4 /* a deadly request does not get to kill everybody */
 #define BUDGET_MAX_MS 3600000 /* of the head */
 
@@ -85,6 +86,7 @@ enum outcome {
 	FAILED,    /* for good; the error is filled */
 	NOT_TAKEN, /* by any peer in time: certainly not begun */
 	REFUSED,   /* the peer is stopping: certainly not begun */
+	STRANGE,   /* it is of another version: certainly not begun */
 	LOST,      /* the peer went away: perhaps done */
 	NO_ANSWER, /* in time: perhaps done */
 };
@@ -161,6 +163,8 @@ read_answer(struct ipc_client *c, enum call id, nng_msg *answer,
 
 	if (ipc_frame_decode(nng_msg_body(answer), nng_msg_len(answer), a,
 	        &head, &body, &n, e)) {
+		if (e->kind == ERR_VERSION)
+			return STRANGE;
 		err_prefix(e, "%s", peer);
 		return FAILED;
 	}
@@ -234,6 +238,11 @@ give_up(struct ipc_client *c, enum call id, enum outcome outcome, struct err *e)
 		return err_set(e, ERR_UNAVAILABLE, "%s: not connected", peer);
 	case REFUSED:
 		return err_set(e, ERR_UNAVAILABLE, "%s: is stopping", peer);
+	case STRANGE:
+		/* It passes while one after the other is upgraded. */
+		err_set(e, ERR_UNAVAILABLE, "%s: is of another version", peer);
+		return err_hint(
+		    e, "run all programs of niks3 from the same release");
 	case LOST:
 		return err_set(
 		    e, ERR_UNAVAILABLE, "%s: went away during %s", peer, name);
@@ -251,7 +260,7 @@ static int
 ask(struct ipc_client *c, enum call id, const void *request, struct arena *a,
     void *reply, deadline_t d, struct err *e)
 {
-	unsigned lost = 0;
+	unsigned lost = 0, strange = 0;
 	int idempotent;
 
 	if (ipc_frame_allow(id, c->self, c->peer, e))
@@ -272,7 +281,9 @@ ask(struct ipc_client *c, enum call id, const void *request, struct arena *a,
 		if (outcome == ANSWERED)
 			return 0;
 		lost += outcome == LOST || outcome == NO_ANSWER;
+		strange += outcome == STRANGE;
 		if (outcome == FAILED || deadline_left(d) == 0 ||
+		    strange == STRANGE_MAX ||
 		    lost == (idempotent ? LOST_MAX : 1))
 			return give_up(c, id, outcome, e);
 		/* The first time at once: another peer may be there. */

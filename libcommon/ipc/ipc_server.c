@@ -21,6 +21,7 @@
 
 #define ARENA_MAX     ((size_t)64 << 20)
 #define BUDGET_MS     30000 /* for a caller that names none */
+#define STUCK_MS      60000 /* how much longer a call may take than it should */
 #define SEND_MS       5000  /* until a peer that does not read is given up */
 #define FRAME_KEEP    ((size_t)256 << 10) /* of a worker between calls */
 #define LAST_REPLY_MS 50 /* nng tells when it took a reply, not when it left */
@@ -30,8 +31,10 @@ struct worker {
 	pthread_t thread;
 	nng_ctx ctx;
 	nng_aio *aio;
-	int receiving; /* under the server's lock */
-	void *state;   /* what worker_new returned */
+	/* Under the server's lock. */
+	int receiving;
+	deadline_t until; /* of the call under way; INT64_MAX: none is */
+	void *state;      /* what worker_new returned */
 	struct arena *arena;
 	struct buf frame; /* of the reply */
 };
@@ -97,6 +100,14 @@ admit(
 	return 0;
 }
 
+static void
+note_deadline(struct worker *w, deadline_t until)
+{
+	pthread_mutex_lock(&w->server->lock);
+	w->until = until;
+	pthread_mutex_unlock(&w->server->lock);
+}
+
 /* Runs the handler; the reply stands in w->frame. */
 static int
 answer(struct worker *w, const struct request *r, struct err *e)
@@ -140,8 +151,11 @@ serve(struct worker *w, nng_msg *msg, uid_t uid)
 	metric_add(o->metrics, DAEMON_CALLS_UNDER_WAY, AT(0), 1);
 	rc = admit(w, msg, uid, &r, &e);
 	log_request(r.request_id);
-	if (rc == 0)
+	if (rc == 0) {
+		note_deadline(w, r.deadline);
 		rc = answer(w, &r, &e);
+		note_deadline(w, INT64_MAX);
+	}
 	if (rc == 0)
 		err_clear(&e);
 	else
@@ -275,6 +289,7 @@ start_worker(struct ipc_server *s, struct ipc_endpoint *ep)
 	int no;
 
 	w->server = s;
+	w->until = INT64_MAX;
 	w->arena = arena_new(s->o.arena_max > 0 ? s->o.arena_max : ARENA_MAX);
 	buf_init(&w->frame, IPC_FRAME_MAX);
 	if (nng_ctx_open(&w->ctx, ipc_endpoint_socket(ep)) != 0 ||
@@ -340,6 +355,21 @@ fail:
 	free(s->eps);
 	free(s);
 	return -1;
+}
+
+int
+ipc_server_alive(void *arg)
+{
+	struct ipc_server *s = arg;
+	int64_t stuck = s->o.stuck_ms > 0 ? s->o.stuck_ms : STUCK_MS;
+	int64_t now = clock_mono_ms();
+	int alive = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->nworkers && !alive; i++)
+		alive = s->workers[i].until >= now - stuck;
+	pthread_mutex_unlock(&s->lock);
+	return alive;
 }
 
 /* Waits under the lock until *count is 0, or d. */

@@ -10,6 +10,8 @@
 #include "../core/clock.h"
 #include "../core/err.h"
 #include "../core/glob.h"
+#include "../core/sandbox.h"
+#include "../http/client.h"
 #include "claims.h"
 #include "jwt.h"
 #include "oidc_keys.h"
@@ -50,6 +52,17 @@ oidc_free(struct oidc *o)
 	free(o->keys);
 	arena_free(o->mem);
 	free(o);
+}
+
+void
+oidc_needs(const struct oidc *o, struct sandbox *s)
+{
+	for (size_t i = 0; i < o->config.n; i++) {
+		const struct oidc_provider *p = &o->config.providers[i];
+
+		http_client_needs(NULL, p->ca_file, s);
+		sandbox_reread(s, p->bearer_token_file);
+	}
 }
 
 const struct oidc_config *

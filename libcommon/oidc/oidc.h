@@ -16,6 +16,7 @@
 
 struct err;
 struct oidc;
+struct sandbox;
 struct oidc_times;
 
 #define OIDC_WHO_MAX 256
@@ -41,6 +42,10 @@ const struct oidc_config *oidc_config(const struct oidc *o);
  */
 int oidc_check(struct oidc *o, const char *token, struct oidc_identity *out,
     struct err *e);
+
+/* What asking the providers needs in a sandbox: any port, since where their keys are
+ * is theirs to say. */
+void oidc_needs(const struct oidc *o, struct sandbox *s);
 
 /* For whom tokens of the issuer must be made; NULL when it is no provider. */
 const char *oidc_audience(const struct oidc *o, const char *issuer);

@@ -9,6 +9,7 @@
 #include "../codec/sha256.h"
 #include "../core/arena.h"
 #include "../core/err.h"
+#include "../core/sandbox.h"
 #include "../nix/objkey.h"
 #include "s3_cred_internal.h"
 #include "sigv4.h"
@@ -197,6 +198,14 @@ s3_conn_free(struct s3_conn *c)
 	arena_free(c->scratch);
 	buf_done(&c->answer);
 	free(c);
+}
+
+void
+s3_needs(const struct s3 *s, struct sandbox *box)
+{
+	http_client_needs(s->where.first.base, s->ca_file, box);
+	if (s->cred != NULL)
+		s3_cred_needs(s->cred, box);
 }
 
 void

@@ -30,6 +30,7 @@
 struct arena;
 struct buf;
 struct s3_cred;
+struct sandbox;
 struct secret;
 
 enum s3_op {
@@ -79,6 +80,9 @@ int s3_new(const struct s3_options *o, struct s3 **out, struct err *e);
 void s3_free(struct s3 *s);
 struct s3_conn *s3_conn_new(struct s3 *s); /* never NULL */
 void s3_conn_free(struct s3_conn *c);
+
+/* What its connections and credentials need in a sandbox. */
+void s3_needs(const struct s3 *s, struct sandbox *box);
 
 /* Counters since the start, for metrics and benchmarks. */
 struct s3_counts {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "../core/err.h"
+#include "../core/sandbox.h"
 #include "../http/client.h"
 #include "s3_cred_internal.h"
 #include "s3_internal.h"
@@ -143,6 +144,15 @@ const char *
 s3_cred_source(const struct s3_cred *c)
 {
 	return c->kind != NULL ? c->kind->name : "environment";
+}
+
+void
+s3_cred_needs(const struct s3_cred *c, struct sandbox *s)
+{
+	if (c->source.url != NULL)
+		http_client_needs(
+		    c->source.url, s3_cred_env("AWS_CA_BUNDLE"), s);
+	sandbox_reread(s, c->source.token_file);
 }
 
 /* ---- the thread ---- */

@@ -35,6 +35,7 @@
 
 struct err;
 struct s3_cred;
+struct sandbox;
 
 /* What the program may want to log: credentials were renewed, or not. */
 struct s3_cred_news {
@@ -60,5 +61,7 @@ void s3_cred_start(struct s3_cred *c);
 /* No struct s3 may use them any more. Takes NULL. */
 void s3_cred_free(struct s3_cred *c);
 const char *s3_cred_source(const struct s3_cred *c);
+/* What asking needs in a sandbox. */
+void s3_cred_needs(const struct s3_cred *c, struct sandbox *s);
 
 #endif

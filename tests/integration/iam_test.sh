@@ -80,8 +80,8 @@ log_new
 give "$second" "$secret2" 3600
 # They are renewed at half their life, when they are still good enough to sign
 # for others. Pushes go on meanwhile.
-n=0 failed=0
-while ! logged 'new credentials' && [ $n -lt 200 ]; do
+n=0 failed=0 end=$(($(date +%s) + 60))
+while ! logged 'new credentials' && [ "$(date +%s)" -lt $end ]; do
 	n=$((n + 1))
 	path=$(nix_build app --argstr seed "turn$n")
 	niks3 push "$path" >"$TMP/push.log" 2>&1 || {

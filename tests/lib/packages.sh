@@ -3,11 +3,12 @@
 PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 	libzstd-dev libmicrohttpd-dev libjansson-dev libexpat1-dev libssl-dev
 	libpq-dev libmsgpack-dev libnng-dev libbz2-dev libsqlite3-dev
-	libcmocka-dev libgnutls28-dev libcjose-dev'
+	libcmocka-dev libgnutls28-dev libcjose-dev libseccomp-dev'
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq openssl procps zstd'
 PACKAGES_CHECK='clang-14 clang-format-14 libclang-rt-14-dev mandoc spin
-	nginx-light prometheus chromium chromium-driver zsh fish systemd'
+	nginx-light prometheus chromium chromium-driver zsh fish systemd
+	systemd-container'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {

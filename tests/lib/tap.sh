@@ -90,7 +90,7 @@ tap_program() {
 	printf '%s\n' "$out" >"$TMP/program"
 	while IFS= read -r line; do
 		case $line in
-		'ok '*'# SKIP'*) skip "${line#ok * - }" ;;
+		'not ok '*' # SKIP '*) skip "${line#* # SKIP }" ;;
 		'ok '*)	ok "${line#ok * - }" ;;
 		'not ok '*)
 			not_ok "${line#not ok * - }" ;;

@@ -124,6 +124,7 @@ let
         "jansson"
         "libmicrohttpd"
         "libpq"
+        "libseccomp"
         "libsodium"
         "msgpack-c"
         "nng"

@@ -8,11 +8,13 @@ trap 'rm -f "$out"' EXIT
 for test in "$@"; do
 	CMOCKA_MESSAGE_OUTPUT=TAP timeout 120 "$test" >"$out" 2>&1
 	rc=$?
-	p=$(grep -c '^ok ' "$out") s=$(grep -c '^ok .*# SKIP' "$out")
-	f=$(grep -c '^not ok ' "$out")
+	# What is skipped, cmocka calls "not ok".
+	s=$(grep -c '^not ok [0-9]* # SKIP' "$out")
+	p=$(grep -c '^ok ' "$out") f=$(($(grep -c '^not ok ' "$out") - s))
 	# A program that died, or ran nothing, has failed too.
-	if [ "$f" -eq 0 ] && { [ $rc -ne 0 ] || [ "$p" -eq 0 ]; }; then f=1; fi
-	passed=$((passed + p - s)) failed=$((failed + f)) skipped=$((skipped + s))
+	if [ "$f" -eq 0 ] && { [ $rc -ne 0 ] || [ $((p + s)) -eq 0 ]; }; then f=1; fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	sed -n "s|^# skipped: |${test##*/}: skipped: |p" "$out" | sort -u
 	[ "$f" -eq 0 ] || { echo "FAILED $test (exit $rc)"; cat "$out"; }
 done
 echo "$passed passed, $failed failed, $skipped skipped"
