@@ -3,7 +3,8 @@
 # everybody can read what Nix writes into a unit.
 let
   common = [ "NIKS3_LOG_LEVEL" ];
-  daemon = common ++ [ "NIKS3_PEERS" ];
+  sandboxed = common ++ [ "NIKS3_REQUIRE_SANDBOX" ];
+  daemon = sandboxed ++ [ "NIKS3_PEERS" ];
   client = common ++ [
     "NIKS3_SERVER_URL"
     "NIKS3_AUTH_TOKEN_FILE"
@@ -112,7 +113,7 @@ in
 
   migrate = {
     secrets = { };
-    variables = common ++ [
+    variables = sandboxed ++ [
       "NIKS3_DB"
       "NIKS3_MIGRATIONS_DIR"
       "NIKS3_MIGRATE_TIMEOUT"
