@@ -11,9 +11,9 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
+#include "../../libcommon/core/spawn.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "../../libcommon/nix/storepath.h"
-#include "spawn.h"
 
 #define OUTPUT_MAX   ((size_t)2 << 30) /* 2 M paths at 1 KiB each */
 #define STDERR_MAX   ((size_t)64 << 10)
@@ -152,9 +152,10 @@ run(char *const argv[], struct buf *out, struct err *e)
 
 	buf_init(&words, STDERR_MAX);
 	rc = spawn_read(argv, INT64_MAX, out, &words, &status, e);
-	if (rc != 0)
+	if (rc != 0) {
+		e->kind = ERR_INTERNAL; /* no path is to blame */
 		err_hint(e, "is Nix installed and in PATH?");
-	else if (status != 0)
+	} else if (status != 0)
 		rc = err_set(e, ERR_NOT_FOUND, "nix %s: %s", argv[3],
 		    words.len > 0 ? last_words(&words) : "failed");
 	buf_done(&words);
