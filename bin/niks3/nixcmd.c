@@ -20,34 +20,6 @@
 #define SYMLINKS_MAX 255
 #define ARGS_MAX     4000 /* paths in one command line */
 
-int
-nixcmd_store_dir(const char **out, struct err *e)
-{
-	const char *dir = getenv("NIX_STORE_DIR");
-
-	if (dir == NULL || dir[0] == '\0')
-		dir = STOREPATH_DIR_DEFAULT;
-	if (storepath_check_dir(dir, e) != 0)
-		return err_prefix(e, "NIX_STORE_DIR");
-	*out = dir;
-	return 0;
-}
-
-int
-nixcmd_log_dir(
-    const char *store_dir, struct arena *a, const char **out, struct err *e)
-{
-	const char *dir = getenv("NIX_LOG_DIR");
-	const char *slash = strrchr(store_dir, '/');
-
-	if (dir != NULL && dir[0] == '/')
-		*out = dir;
-	else
-		*out = arena_printf(
-		    a, "%.*s/var/log/nix", (int)(slash - store_dir), store_dir);
-	return *out != NULL ? 0 : arena_full(a, e);
-}
-
 /* One step along a symlink: path becomes what it points to. */
 static int
 follow(char path[PATH_MAX], const char *arg, struct err *e)

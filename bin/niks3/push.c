@@ -28,6 +28,7 @@
 #include "../../libcommon/core/num.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/queue.h"
+#include "../../libcommon/local/nixenv.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "command.h"
@@ -427,8 +428,8 @@ push(struct push *p, const struct config *c, char **args, size_t nargs,
 	int64_t began = clock_mono_us();
 	int rc = -1;
 
-	if (nixcmd_store_dir(&p->store_dir, e) != 0 ||
-	    nixcmd_log_dir(p->store_dir, p->a, &p->log_dir, e) != 0 ||
+	if (nixenv_store_dir(&p->store_dir, e) != 0 ||
+	    nixenv_log_dir(p->store_dir, p->a, &p->log_dir, e) != 0 ||
 	    find_roots(p, c, args, nargs, &roots, e) != 0)
 		return -1;
 	conn = remote_conn_new(p->remote);
