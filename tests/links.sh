@@ -21,6 +21,7 @@ while read -r program banned; do
 	done
 done <<'EOT'
 niks3 libnng libpq libmicrohttpd libexpat libcjose
+niks3-hook libcurl libnng libpq libmicrohttpd libexpat libcjose
 niks3-server libexpat libsqlite3
 niks3-uploader libpq libmicrohttpd libcjose libsqlite3
 niks3-signer libpq libcurl libmicrohttpd libexpat libcjose

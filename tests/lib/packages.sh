@@ -7,7 +7,7 @@ PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq openssl procps zstd'
 PACKAGES_CHECK='clang-14 clang-format-14 libclang-rt-14-dev mandoc spin
-	nginx-light prometheus chromium chromium-driver zsh fish systemd'
+	nginx-light prometheus chromium chromium-driver zsh fish systemd strace'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {
