@@ -339,6 +339,7 @@ serve_until_stopped(struct server *s)
 		}
 	}
 	service_stopping();
+	service_impatient();
 	eventfd_write(s->stop_fd, 1);
 	pthread_join(accepter, NULL);
 	queue_close(s->conns);

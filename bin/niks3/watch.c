@@ -339,6 +339,7 @@ watch(struct watch *w, const struct pusher_options *o, struct err *e)
 	while (service_wait(deadline_in(INT32_MAX), NULL, NULL) != 0)
 		;
 	service_stopping();
+	service_impatient();
 	eventfd_write(w->stop_fd, 1);
 	pthread_join(thread, NULL);
 	pusher_stop(w->pusher, deadline_in(w->c->push.drain_us / 1000));

@@ -239,6 +239,17 @@ service_wait(deadline_t d, int (*alive)(void *), void *ctx)
 	}
 }
 
+void
+service_impatient(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int
 service_stopped(void)
 {

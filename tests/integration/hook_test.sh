@@ -276,6 +276,22 @@ passes '... and pushes it' arrives "$big"
 passes '... to the end' wait_until 10 waiting_is 0
 hook_end
 
+big=$(nix_build big --arg bigBytes 100000002) || exit 1
+starts 'the daemon, slow' hook_serve $slow
+stored "$big"
+passes 'it pushes' wait_until 20 grep -q Uploading hook.log
+hook_pid=$(proc_pid "$TMP" hook)
+kill -TERM "$hook_pid"
+sleep 0.3
+passes 'told to stop, it goes on' proc_pid "$TMP" hook
+kill -TERM "$hook_pid"
+passes 'told again, it ends at once' wait_until 2 hook_died
+kill -s KILL -- "-$hook_pid" # and what it ran
+is '... and the path waits' "$(waiting)" 1
+starts 'until it starts again' hook_serve
+passes '... and pushes it' arrives "$big"
+hook_end
+
 # ---- systemd's socket ----
 
 activated() {
