@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks by the #include lines that an arrow between layers only points left:
 #
-#	core <- codec <- proto <- nix <- { ipc, db, http <- { s3, oidc } } <- bin
+#	core <- codec <- proto <- nix <- { ipc, db, local, http <- { s3, oidc } } <- bin
 #
 # and that each foreign library is known where it belongs and nowhere else.
 # The tables proto/*.def hold no code and may be read by all. Prints TAP.
@@ -16,9 +16,9 @@ layer_may() {
 	codec)	echo core ;;
 	proto)	echo core codec ;;
 	nix)	echo core codec proto ;;
-	ipc | db | http) echo core codec proto nix ;;
+	ipc | db | local | http) echo core codec proto nix ;;
 	s3 | oidc) echo core codec proto nix http ;;
-	bin/*)	echo core codec proto nix ipc db http s3 oidc ;;
+	bin/*)	echo core codec proto nix ipc db local http s3 oidc ;;
 	esac
 }
 
@@ -29,6 +29,7 @@ curl/ http
 microhttpd.h http
 libpq-fe.h db
 expat.h s3
+sqlite3.h local
 zstd.h codec
 jansson.h (codec|nix|oidc)
 cjose/ oidc
@@ -57,7 +58,7 @@ layer_of() {
 }
 
 for dir in libcommon/core libcommon/codec proto libcommon/nix libcommon/ipc \
-    libcommon/db libcommon/http libcommon/s3 libcommon/oidc bin/*; do
+    libcommon/db libcommon/local libcommon/http libcommon/s3 libcommon/oidc bin/*; do
 	[ -d "$dir" ] || continue
 	layer=$(layer_of "$dir/")
 	allowed=" table $layer $(layer_may "$layer") "

@@ -21,8 +21,9 @@ while read -r program banned; do
 	done
 done <<'EOT'
 niks3 libnng libpq libmicrohttpd libexpat libcjose libseccomp
-niks3-server libexpat
-niks3-uploader libpq libmicrohttpd libcjose
+niks3-hook libcurl libnng libpq libmicrohttpd libexpat libcjose libseccomp
+niks3-server libexpat libsqlite3
+niks3-uploader libpq libmicrohttpd libcjose libsqlite3
 niks3-signer libpq libcurl libmicrohttpd libexpat libcjose
 niks3-gc libcurl libmicrohttpd libexpat libcjose
 niks3-migrate libnng libcurl libmicrohttpd libexpat libcjose

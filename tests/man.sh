@@ -9,8 +9,8 @@ BUILD=$(cd "${1:-build}" && pwd) || exit 1
 PATH=$BUILD:$PATH
 TMP=$(mktemp -d /tmp/niks3-man.XXXXXX) || exit 1
 trap 'rm -rf "$TMP"' EXIT
-# All programs but niks3, which has commands.
-PROGRAMS=$(sed -n 's/^PROGRAMS := niks3 //p' GNUmakefile)
+# All programs but niks3 and niks3-hook, which have commands.
+PROGRAMS=$(sed -n 's/^PROGRAMS := niks3 niks3-hook //p' GNUmakefile)
 
 # page_of PROGRAM: niks3-gc(1) is that of a command of niks3.
 page_of() {
@@ -70,10 +70,25 @@ is 'niks3(1) has every command' \
 is 'the options of every command are known' \
     "$(cut -d' ' -f2 "$TMP/commands" | uniq)" "$names"
 
+niks3-hook --completion=list >"$TMP/hook"
+cut -f1 "$TMP/hook" | uniq >"$TMP/hook.commands"
+while read -r command; do
+	passes "niks3-hook(1) has the options of $command" awk \
+	    -v program="$command" -v shared=man/niks3.1 \
+	    -f tests/lib/manopts.awk "$TMP/hook" man/niks3.1 man/niks3-hook.1
+done <"$TMP/hook.commands"
+is 'every option of niks3-hook serve has a variable' "$(awk -F'\t' \
+    '$1 == "niks3-hook serve" && $7 !~ /hidden|action/ && $3 == "-" {
+	print $2 }' "$TMP/hook")" ''
+
 # ---- the variables ----
 
 # Each with its option and its default.
-for program in $PROGRAMS; do
+for program in $PROGRAMS niks3-hook; do
+	case $program in
+	niks3-hook)	call='niks3-hook serve' ;;
+	*)		call=$program ;;
+	esac
 	is "niks3.conf(5) has the variables of $program" "$(awk \
 	    -v section=".Ss ${program#niks3-}.conf" '
 	    /^\.S[sh]/ { inside = $0 == section }
@@ -85,7 +100,7 @@ for program in $PROGRAMS; do
 	    /^\.Fl / { line = line " -" $2 }
 	    line != "" && /Ql [^ ]+$/ { line = line " " $NF }' \
 		man/niks3.conf.5)" \
-	    "$($program --completion=list | awk -F'\t' '$7 !~ /hidden/ &&
+	    "$($call --completion=list | awk -F'\t' '$7 !~ /hidden/ &&
 		$3 != "-" && $3 != "NIKS3_LOG_LEVEL" {
 		    sub(/^\/.*\/share\/niks3\//, "share/niks3/", $5)
 		    line = $3 " " $2
@@ -97,15 +112,15 @@ done
 # ---- --help ----
 
 {
-	cat "$TMP/commands"
-	printf '%s\n' niks3 'niks3 pins' 'niks3 token' $PROGRAMS
+	cat "$TMP/commands" "$TMP/hook.commands"
+	printf '%s\n' niks3 niks3-hook 'niks3 pins' 'niks3 token' $PROGRAMS
 } >"$TMP/all"
 while read -r command; do
 	$command --help >"$TMP/help" 2>&1 || not_ok "$command --help works"
 	is "$command --help fits 80 columns and 24 lines" \
 	    "$(grep -E '^.{81}' "$TMP/help"; sed -n '25,$p' "$TMP/help")" ''
 	case $command in
-	niks3 | *' pins' | *' token')	continue ;;
+	niks3 | niks3-hook | *' pins' | *' token')	continue ;;
 	esac
 	$command --help-all >"$TMP/help" 2>&1 || not_ok "$command --help-all works"
 	is "$command --help-all fits 80 columns" "$(grep -E '^.{81}' "$TMP/help")" ''

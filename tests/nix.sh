@@ -348,6 +348,7 @@ package_of() {
 	esac
 }
 echo 'packages:; @echo $(PKGS) $(patsubst -l%,%,$(filter -lnng,$(LINK_ipc)) \
+	$(filter -lsqlite3,$(LINK_local)) \
 	$(foreach p,$(PROGRAMS),$($(p)_LIBS)))' >"$TMP/packages.mk"
 needed=$(make -s -f GNUmakefile -f "$TMP/packages.mk" packages |
     tr ' ' '\n' | while read -r lib; do package_of "$lib"; done | sort -u)

@@ -111,11 +111,11 @@ is '... and their group' "$(grep -c '^niks3:' "$root/etc/group")" 1
 # the unit that reads it.
 for file in systemd/config/*.conf; do
 	name=${file##*/} name=${name%.conf}
-	"$BUILD/niks3-$name" --help-all | tr -d '\n ' >"$TMP/help"
+	"$BUILD/niks3-$name" --completion=list | cut -f3 >"$TMP/known"
 	cat "$units"/niks3-$name*.service >"$TMP/units"
 	unknown=$(sed -n 's/^#\{0,1\}\(NIKS3_[A-Z0-9_]*\)=.*/\1/p' "$file" |
 	    while read -r variable; do
-		grep -q "env$variable[);]" "$TMP/help" ||
+		grep -qx "$variable" "$TMP/known" ||
 		    grep -q "Environment=\"\{0,1\}$variable=" "$TMP/units" ||
 		    echo "$variable"
 	    done)

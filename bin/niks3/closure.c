@@ -13,7 +13,7 @@
 #include "../../libcommon/nix/storepath.h"
 #include "nixcmd.h"
 #include "push.h"
-#include "realisations.h"
+#include "../../libcommon/local/realisations.h"
 
 int
 closure_log(

@@ -7,6 +7,7 @@
 /* Each takes what follows the command's name in front of its own, and returns
  * the exit status. */
 int command_push(int argc, char **argv);
+int command_watch_store(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_pins(int argc, char **argv);
 int command_closures(int argc, char **argv);
@@ -17,7 +18,8 @@ int command_completion(int argc, char **argv);
 struct action_set;
 struct opt_program;
 
-extern const struct opt_program push_program, completion_program;
+extern const struct opt_program push_program, watch_store_program,
+    completion_program;
 extern const struct action_set gc_actions, pins_actions, closures_actions,
     why_actions, token_actions;
 

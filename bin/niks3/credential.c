@@ -10,9 +10,9 @@
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/secret.h"
+#include "../../libcommon/core/spawn.h"
 #include "remote.h"
 #include "shellwords.h"
-#include "spawn.h"
 
 #define SCRIPT_OUTPUT_MAX ((size_t)64 << 10)
 #define SCRIPT_MEMORY     ((size_t)1 << 20)

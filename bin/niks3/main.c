@@ -13,6 +13,8 @@
 const struct command commands[] = {
 	{ "push", command_push, "push store paths with all they need",
 	    &push_program, NULL },
+	{ "watch-store", command_watch_store, "push what appears in the store",
+	    &watch_store_program, NULL },
 	{ "gc", command_gc, "delete what no closure needs any more", NULL,
 	    &gc_actions },
 	{ "pins", command_pins, "keep closures by name", NULL, &pins_actions },

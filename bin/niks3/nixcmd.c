@@ -11,42 +11,14 @@
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/buf.h"
 #include "../../libcommon/core/err.h"
+#include "../../libcommon/core/spawn.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "../../libcommon/nix/storepath.h"
-#include "spawn.h"
 
 #define OUTPUT_MAX   ((size_t)2 << 30) /* 2 M paths at 1 KiB each */
 #define STDERR_MAX   ((size_t)64 << 10)
 #define SYMLINKS_MAX 255
 #define ARGS_MAX     4000 /* paths in one command line */
-
-int
-nixcmd_store_dir(const char **out, struct err *e)
-{
-	const char *dir = getenv("NIX_STORE_DIR");
-
-	if (dir == NULL || dir[0] == '\0')
-		dir = STOREPATH_DIR_DEFAULT;
-	if (storepath_check_dir(dir, e) != 0)
-		return err_prefix(e, "NIX_STORE_DIR");
-	*out = dir;
-	return 0;
-}
-
-int
-nixcmd_log_dir(
-    const char *store_dir, struct arena *a, const char **out, struct err *e)
-{
-	const char *dir = getenv("NIX_LOG_DIR");
-	const char *slash = strrchr(store_dir, '/');
-
-	if (dir != NULL && dir[0] == '/')
-		*out = dir;
-	else
-		*out = arena_printf(
-		    a, "%.*s/var/log/nix", (int)(slash - store_dir), store_dir);
-	return *out != NULL ? 0 : arena_full(a, e);
-}
 
 /* One step along a symlink: path becomes what it points to. */
 static int
@@ -152,9 +124,10 @@ run(char *const argv[], struct buf *out, struct err *e)
 
 	buf_init(&words, STDERR_MAX);
 	rc = spawn_read(argv, INT64_MAX, out, &words, &status, e);
-	if (rc != 0)
+	if (rc != 0) {
+		e->kind = ERR_INTERNAL; /* no path is to blame */
 		err_hint(e, "is Nix installed and in PATH?");
-	else if (status != 0)
+	} else if (status != 0)
 		rc = err_set(e, ERR_NOT_FOUND, "nix %s: %s", argv[3],
 		    words.len > 0 ? last_words(&words) : "failed");
 	buf_done(&words);

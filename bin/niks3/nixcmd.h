@@ -11,12 +11,6 @@ struct buf;
 struct err;
 struct pathinfo;
 
-/* NIX_STORE_DIR, or /nix/store. */
-int nixcmd_store_dir(const char **out, struct err *e);
-/* NIX_LOG_DIR, or var/log/nix beside the store. */
-int nixcmd_log_dir(
-    const char *store_dir, struct arena *a, const char **out, struct err *e);
-
 /*
  * The base name of the store path that arg is, is in, or is a symlink to.
  * Symlinks are followed one at a time until they lead into the store, not in it.

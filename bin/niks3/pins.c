@@ -9,6 +9,7 @@
 #include "../../libcommon/core/err.h"
 #include "../../libcommon/core/log.h"
 #include "../../libcommon/core/opt.h"
+#include "../../libcommon/local/nixenv.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../proto/bodies.h"
 #include "action.h"
@@ -80,7 +81,7 @@ create(struct action_run *r, struct err *e)
 {
 	const char *store_dir, *base;
 
-	if (nixcmd_store_dir(&store_dir, e) != 0 ||
+	if (nixenv_store_dir(&store_dir, e) != 0 ||
 	    nixcmd_resolve(store_dir, r->args[1], r->a, &base, e) != 0)
 		return -1;
 	return pins_create(r->conn, r->a, r->args[0], store_dir, base, e);

@@ -35,6 +35,32 @@ print_json(const struct desc *d, const void *s, struct err *e)
 	return encode("", d, s, "\n", e);
 }
 
+static int
+put_error(struct buf *out, const struct err *what)
+{
+	if (buf_printf(out, NULL, "{\"error\":{\"kind\":\"%s\",\"message\":",
+	        err_name(what->kind)) != 0 ||
+	    json_put_str(out, what->msg, strlen(what->msg), NULL) != 0)
+		return -1;
+	if (what->hint[0] != '\0' &&
+	    (buf_puts(out, ",\"hint\":", NULL) != 0 ||
+	        json_put_str(out, what->hint, strlen(what->hint), NULL) != 0))
+		return -1;
+	return buf_puts(out, "}}\n", NULL);
+}
+
+void
+print_error(const struct err *what)
+{
+	struct buf out;
+
+	buf_init(&out, DOCUMENT_MAX);
+	/* Its text is not always UTF-8. */
+	if (put_error(&out, what) == 0)
+		fputs(buf_str(&out), stdout);
+	buf_done(&out);
+}
+
 int
 print_item(size_t *n, const struct desc *d, const void *s, struct err *e)
 {

@@ -14,6 +14,9 @@ struct err;
 /* One document in JSON, on a line. */
 int print_json(const struct desc *d, const void *s, struct err *e);
 
+/* An error as the API has it: {"error":{"kind":…,"message":…,"hint":…}}. */
+void print_error(const struct err *what);
+
 /* An array in JSON, an item at a time: begins with *n at 0. */
 int print_item(size_t *n, const struct desc *d, const void *s, struct err *e);
 void print_items_end(size_t n);

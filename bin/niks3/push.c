@@ -2,6 +2,7 @@
  * niks3 push: the order of things.
  *
  *	1. which roots are in the cache already? (one request, and often the last)
+ *	   and which are another cache's business? (filter.h)
  *	2. what belongs to the closures of the others, by Nix's word
  *	3. begin an upload: the server says what it misses
  *	4. pack and put that, in threads
@@ -28,11 +29,14 @@
 #include "../../libcommon/core/num.h"
 #include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/queue.h"
+#include "../../libcommon/local/nixenv.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/pathinfo.h"
 #include "command.h"
+#include "filter.h"
 #include "lease.h"
 #include "nixcmd.h"
+#include "print.h"
 #include "progress.h"
 #include "remote.h"
 
@@ -44,6 +48,7 @@
 struct config {
 	struct opt_common common;
 	struct remote_config remote;
+	struct filter_config filter;
 	uint64_t uploads, level;
 	int from_stdin, json, no_logs;
 	const char *pin, *s3_ca_cert;
@@ -63,6 +68,7 @@ static const struct opt options[] = {
 	    1, 19 },
 	{ "no-logs", NULL, OPT_BOOL, O(no_logs), 0, NULL, NULL,
 	    "leave build logs out", 0, 0 },
+	FILTER_OPTIONS(O(filter)),
 	{ "pin", NULL, OPT_STR, O(pin), 0, NULL, "NAME",
 	    "pin the path (exactly one) afterwards", 0, 0 },
 	{ "json", NULL, OPT_BOOL, O(json), 0, NULL, NULL,
@@ -395,22 +401,28 @@ upload(struct push *p, struct remote_conn *conn, const struct config *c,
 	return rc;
 }
 
+struct roots {
+	size_t all, cached, left_out;
+};
+
 static void
-tell(const struct push *p, const struct config *c, size_t nroots, size_t cached,
+tell(const struct push *p, const struct config *c, const struct roots *n,
     int64_t us)
 {
 	char took[NUM_DURATION_MAX], sent[NUM_SIZE_MAX];
 
 	num_fmt_duration(took, us / 1000 * 1000);
-	log_info("Upload complete", LOG_S("took", took), LOG_U("roots", nroots),
-	    LOG_U("cached-roots", cached), LOG_U("paths", p->want_paths),
+	log_info("Upload complete", LOG_S("took", took), LOG_U("roots", n->all),
+	    LOG_U("cached-roots", n->cached), LOG_U("left-out", n->left_out),
+	    LOG_U("paths", p->want_paths),
 	    LOG_S("sent", num_fmt_size(sent, atomic_load(&p->sent_bytes))),
 	    LOG_U("requests", remote_requests(p->remote)));
 	if (c->json)
-		printf("{\"roots\":%zu,\"cached_roots\":%zu,\"paths\":%zu,"
+		printf("{\"roots\":%zu,\"cached_roots\":%zu,"
+		       "\"left_out\":%zu,\"paths\":%zu,"
 		       "\"uploaded_paths\":%llu,\"objects\":%llu,"
 		       "\"bytes\":%llu,\"requests\":%llu,\"ms\":%lld}\n",
-		    nroots, cached, p->request.paths.n,
+		    n->all, n->cached, n->left_out, p->request.paths.n,
 		    (unsigned long long)p->want_paths,
 		    (unsigned long long)atomic_load(&p->objects),
 		    (unsigned long long)atomic_load(&p->sent_bytes),
@@ -424,17 +436,26 @@ push(struct push *p, const struct config *c, char **args, size_t nargs,
 {
 	struct remote_conn *conn = NULL;
 	struct desc_strs roots = { 0 }, absent;
+	struct roots n;
 	int64_t began = clock_mono_us();
 	int rc = -1;
 
-	if (nixcmd_store_dir(&p->store_dir, e) != 0 ||
-	    nixcmd_log_dir(p->store_dir, p->a, &p->log_dir, e) != 0 ||
+	if (nixenv_store_dir(&p->store_dir, e) != 0 ||
+	    nixenv_log_dir(p->store_dir, p->a, &p->log_dir, e) != 0 ||
 	    find_roots(p, c, args, nargs, &roots, e) != 0)
 		return -1;
 	conn = remote_conn_new(p->remote);
 	absent = roots;
-	if (roots.n > 0 && drop_present(p, conn, &absent, e) != 0)
+	n = (struct roots){ .all = roots.n };
+	if (filter_signed(&c->filter, p->store_dir, p->a, &absent, e) != 0)
 		goto out;
+	n.left_out = n.all - absent.n;
+	if (absent.n > 0 && drop_present(p, conn, &absent, e) != 0)
+		goto out;
+	n.cached = n.all - n.left_out - absent.n;
+	if (filter_upstream(&c->filter, &p->stop, p->a, &absent, e) != 0)
+		goto out;
+	n.left_out = n.all - n.cached - absent.n;
 	if (absent.n > 0 && upload(p, conn, c, &absent, e) != 0) {
 		if (p->upload[0] != '\0')
 			roll_back(p, conn);
@@ -444,7 +465,7 @@ push(struct push *p, const struct config *c, char **args, size_t nargs,
 	    pins_create(conn, p->a, c->pin, p->store_dir, roots.items[0], e) !=
 	        0)
 		goto out;
-	tell(p, c, roots.n, roots.n - absent.n, clock_mono_us() - began);
+	tell(p, c, &n, clock_mono_us() - began);
 	rc = 0;
 out:
 	remote_conn_free(conn);
@@ -472,7 +493,8 @@ command_push(int argc, char **argv)
 	p.s3_ca_cert = c.s3_ca_cert;
 	p.queue = queue_new(QUEUE_MAX);
 	p.level = c.level;
-	if (remote_new(&c.remote, &p.remote, &e) == 0 && !c.common.check) {
+	if (filter_check(&c.filter, &e) == 0 &&
+	    remote_new(&c.remote, &p.remote, &e) == 0 && !c.common.check) {
 		current = &p;
 		remote_cancel_by(p.remote, &p.stop);
 		sigaction(SIGINT, &act, NULL);
@@ -482,6 +504,8 @@ command_push(int argc, char **argv)
 		push(&p, &c, args, nargs, &e);
 	}
 	status = e.kind == ERR_NONE ? 0 : command_fail(&e);
+	if (c.json && e.kind != ERR_NONE)
+		print_error(&e);
 	queue_free(p.queue);
 	map_free(p.wants);
 	remote_free(p.remote);

@@ -133,6 +133,20 @@ remote_conn_free(struct remote_conn *c)
 	free(c);
 }
 
+/* What somebody else answers in the server's place, a proxy without a server, say,
+ * tells nothing of what was asked. */
+static int
+foreign_error(const struct remote_conn *c, int status, struct err *e)
+{
+	enum err_kind kind = err_kind_by_http(status);
+
+	if (!err_retryable(kind) && kind != ERR_UNAUTHORIZED &&
+	    kind != ERR_FORBIDDEN)
+		kind = ERR_VERSION;
+	err_set(e, kind, "the server %s answered %d", c->remote->host, status);
+	return err_hint(e, "is that a niks3 server, or a proxy before it?");
+}
+
 /* The error that the server described, or what its status says. */
 static void
 answered_error(const struct remote_conn *c, const struct remote_call *call,
@@ -154,8 +168,7 @@ answered_error(const struct remote_conn *c, const struct remote_call *call,
 		if (call->busy != NULL)
 			*call->busy = body.error.run;
 	} else {
-		err_set(e, err_kind_by_http(status),
-		    "the server %s answered %d", c->remote->host, status);
+		foreign_error(c, status, e);
 	}
 	if (status == 401)
 		err_hint(e, "check the API token");

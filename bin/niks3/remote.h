@@ -9,47 +9,13 @@
 #include <stdint.h>
 
 #include "../../libcommon/core/clock.h"
-#include "../../libcommon/core/opt.h"
 #include "../../libcommon/core/secret.h"
+#include "../../libcommon/local/remote_config.h"
 
 struct arena;
 struct desc;
 struct err;
 struct remote;
-
-/* The options that every command has; a member of its configuration. */
-struct remote_config {
-	const char *server_url;
-	const char *token_path;
-	const char *token_script;
-	const char *ca_cert, *client_cert, *client_key;
-};
-
-/* Rows of an option table for a struct remote_config at offset o. */
-#define REMOTE_OPTIONS(o)                                                      \
-	{ "server-url", "NIKS3_SERVER_URL", OPT_STR,                           \
-		(o) + offsetof(struct remote_config, server_url),              \
-		OPT_REQUIRED, NULL, "URL", "the niks3 server", 0, 0 },         \
-	    { "auth-token-path", "NIKS3_AUTH_TOKEN_FILE", OPT_PATH,            \
-		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
-		    "FILE", "file with the API token", 0, 0 },                 \
-	    { "auth-token-script", "NIKS3_AUTH_TOKEN_SCRIPT", OPT_STR,         \
-		    (o) + offsetof(struct remote_config, token_script),        \
-		    OPT_RARE, NULL, "COMMAND", "or what prints it as JSON", 0, \
-		    0 },                                                       \
-	    { "ca-cert", "NIKS3_CA_CERT", OPT_PATH,                            \
-		    (o) + offsetof(struct remote_config, ca_cert), OPT_RARE,   \
-		    NULL, "FILE", "trust these authorities for the server", 0, \
-		    0 },                                                       \
-	    { "client-cert", "NIKS3_CLIENT_CERT", OPT_PATH,                    \
-		    (o) + offsetof(struct remote_config, client_cert),         \
-		    OPT_RARE, NULL, "FILE",                                    \
-		    "certificate to show to the server", 0, 0 },               \
-	{                                                                      \
-		"client-key", "NIKS3_CLIENT_KEY", OPT_PATH,                    \
-		    (o) + offsetof(struct remote_config, client_key),          \
-		    OPT_RARE, NULL, "FILE", "and its key", 0, 0                \
-	}
 
 /* Checks the URL, and finds out where the token comes from (credential.h).
  * Strings of c must outlive it. */

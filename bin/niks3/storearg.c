@@ -5,6 +5,7 @@
 
 #include "../../libcommon/core/arena.h"
 #include "../../libcommon/core/err.h"
+#include "../../libcommon/local/nixenv.h"
 #include "../../libcommon/nix/objkey.h"
 #include "../../libcommon/nix/storepath.h"
 #include "nixcmd.h"
@@ -19,7 +20,7 @@ storearg_base(
 		*base = arg;
 		return 0;
 	}
-	if (nixcmd_store_dir(&store_dir, e) != 0)
+	if (nixenv_store_dir(&store_dir, e) != 0)
 		return -1;
 	return nixcmd_resolve(store_dir, arg, a, base, e);
 }

@@ -23,7 +23,6 @@
 #include "log.h"
 #include "num.h"
 #include "process.h"
-#include "sandbox.h"
 #include "secret.h"
 
 #define HEAP_KEEP        (128 << 10) /* free bytes that a heap may hold on to */
@@ -171,24 +170,6 @@ service_init(const char *name, const char *log_level)
 	unsetenv("WATCHDOG_USEC");
 }
 
-int
-service_seal(struct sandbox *s, struct err *e)
-{
-	struct sandbox_told told;
-
-	if (sandbox_seal(s, e) != 0)
-		return -1;
-	sandbox_tell(s, &told);
-	log_info("sandbox", LOG_I("landlock", s->landlock),
-	    LOG_S("seccomp", s->seccomp ? "on" : "off"),
-	    LOG_S("reads", told.reads), LOG_S("sockets", told.sockets),
-	    LOG_S("listens", told.listens), LOG_S("connects", told.connects));
-	if (sandbox_missing(s) != NULL)
-		log_warn("the sandbox is not whole",
-		    LOG_S("missing", sandbox_missing(s)));
-	return 0;
-}
-
 void
 service_ready(const char *status)
 {
@@ -258,6 +239,17 @@ service_wait(deadline_t d, int (*alive)(void *), void *ctx)
 			left = deadline_left(deadline_min(d, watchdog_next));
 		poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
 	}
+}
+
+void
+service_impatient(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int

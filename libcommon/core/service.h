@@ -45,6 +45,9 @@ void service_stopping(void);
  * long as alive(ctx) returns nonzero; alive may be NULL.
  */
 int service_wait(deadline_t d, int (*alive)(void *), void *ctx);
+/* From now on a signal that stops ends the process at once: for those who have
+ * nothing to lose by it, and may take long. */
+void service_impatient(void);
 /* 1 once SIGTERM or SIGINT was seen by service_wait, or service_stop called. */
 int service_stopped(void);
 void service_stop(void);

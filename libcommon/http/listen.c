@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../core/err.h"
 #include "../core/num.h"
 #include "../core/sandbox.h"
+#include "../core/unixsock.h"
 
 #define BACKLOG     1024
 #define SOCKET_MODE 0666 /* the directory guards it */
@@ -66,44 +65,6 @@ socket_open(const struct addrinfo *ai)
 	return fd;
 }
 
-/* Somebody listens there. */
-static int
-is_alive(const struct sockaddr_un *at)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int rc = connect(fd, (const struct sockaddr *)at, sizeof *at);
-
-	close(fd);
-	return rc == 0;
-}
-
-static int
-unix_open(const char *path, int *out, struct err *e)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd;
-
-	if (strlen(path) >= sizeof at.sun_path)
-		return err_set(
-		    e, ERR_INVALID, "socket %s: path too long", path);
-	strcpy(at.sun_path, path);
-	if (is_alive(&at))
-		return err_set(
-		    e, ERR_CONFLICT, "socket %s: somebody listens there", path);
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd == -1 || bind(fd, (struct sockaddr *)&at, sizeof at) == -1 ||
-	    chmod(path, SOCKET_MODE) == -1 || listen(fd, BACKLOG) == -1) {
-		err_sys(e, "cannot listen at %s", path);
-		close(fd);
-		return -1;
-	}
-	*out = fd;
-	return 0;
-}
-
 int
 listen_open(const char *address, int *fd, struct err *e)
 {
@@ -115,7 +76,7 @@ listen_open(const char *address, int *fd, struct err *e)
 	int rc, got = -1;
 
 	if (address[0] == '/')
-		return unix_open(address, fd, e);
+		return unixsock_listen(address, SOCKET_MODE, -1, fd, e);
 	if (address_split(address, host, &port, e) == -1)
 		return -1;
 	rc = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &list);

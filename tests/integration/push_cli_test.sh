@@ -82,7 +82,8 @@ like 'it says that it is done, with figures' "$(cat err)" \
 is 'without a terminal it draws no bar' "$(grep -c "$(printf '\r')" err)" 0
 niks3 push --json "$app" >out 2>err
 is '--json is one object with every figure' "$(jq -r keys[] out | xargs)" \
-    'bytes cached_roots ms objects paths requests roots uploaded_paths'
+    "bytes cached_roots left_out ms objects paths requests roots \
+uploaded_paths"
 big=$(nix_build big --arg bigBytes 30000000)
 script -qec "niks3 push $big" /dev/null >out 2>&1 </dev/null
 like 'on a terminal it draws a bar' "$(tr '\r' '\n' <out)" '^\[[#.]+\] +[0-9]+ %'

@@ -14,7 +14,7 @@ function say(text) {
 
 # Of what follows, does it belong to the program?
 function enter(title) {
-	if (title !~ /^niks3 /)
+	if (title !~ /^niks3(-hook)? /)
 		inside = !sections
 	else {
 		sections = 1

@@ -8,7 +8,7 @@ PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq openssl procps zstd'
 PACKAGES_CHECK='clang-14 clang-format-14 libclang-rt-14-dev mandoc spin
 	nginx-light prometheus chromium chromium-driver zsh fish systemd
-	systemd-container'
+	systemd-container strace'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {

@@ -240,6 +240,18 @@ own_signals(void)
 }
 
 static void
+second_signal(void)
+{
+	service_init("svc", NULL);
+	kill(getpid(), SIGTERM);
+	CHECK(service_wait(deadline_in(PATIENCE_MS), NULL, NULL) == 0);
+	kill(getpid(), SIGHUP);
+	service_impatient();
+	kill(getpid(), SIGTERM);
+	CHECK(!"it lives");
+}
+
+static void
 others_signals(void)
 {
 	service_init("svc", NULL);
@@ -254,10 +266,15 @@ static void
 test_signals(void **state)
 {
 	int manager = manager_open(sock_path);
+	int status;
 	pid_t pid;
 
 	(void)state;
 	assert_exits(spawn(own_signals));
+	pid = spawn(second_signal);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGTERM);
 	pid = spawn(others_signals);
 	received(manager, PATIENCE_MS);
 	assert_string_equal(received(manager, PATIENCE_MS), "STATUS=waiting");

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../libcommon/codec/json.h"
-#include "../../libcommon/core/arena.h"
-#include "../../libcommon/core/buf.h"
-#include "../../libcommon/core/err.h"
-#include "../../libcommon/nix/pathinfo.h"
-#include "../../libcommon/nix/realisation.h"
+#include "../codec/json.h"
+#include "../core/arena.h"
+#include "../core/buf.h"
+#include "../core/err.h"
+#include "../nix/pathinfo.h"
+#include "../nix/realisation.h"
+#include "nixdb.h"
 
-#define BUSY_MS  5000 /* Nix may be writing */
 #define JSON_MAX ((size_t)1 << 20)
 
 /* The schema of Nix 2.4 and later (src/libstore/ca-specific-schema.sql). */
@@ -28,6 +28,7 @@ static const char deps_sql[] =
 
 struct finder {
 	const char *store_dir;
+	struct nixdb *nixdb;
 	sqlite3 *db;
 	sqlite3_stmt *find, *deps;
 	struct arena *a;
@@ -39,42 +40,22 @@ struct finder {
 static int
 fail(struct finder *f, struct err *e)
 {
-	return err_set(e, ERR_IO, "Nix database: %s", sqlite3_errmsg(f->db));
-}
-
-static const char *
-db_path(struct arena *a, const char *store_dir)
-{
-	const char *state = getenv("NIX_STATE_DIR");
-	const char *slash = strrchr(store_dir, '/');
-
-	if (state != NULL && state[0] == '/')
-		return arena_printf(a, "%s/db/db.sqlite", state);
-	return arena_printf(a, "%.*s/var/nix/db/db.sqlite",
-	    (int)(slash - store_dir), store_dir);
+	return nixdb_fail(f->nixdb, e);
 }
 
 /* *have is 0 where this Nix keeps no realisations. */
 static int
 finder_open(struct finder *f, int *have, struct err *e)
 {
-	const char *path = db_path(f->a, f->store_dir);
 	sqlite3_stmt *table = NULL;
 
-	if (path == NULL)
-		return arena_full(f->a, e);
-	if (sqlite3_open_v2(path, &f->db, SQLITE_OPEN_READONLY, NULL) !=
-	    SQLITE_OK) {
-		fail(f, e);
-		return err_prefix(e, "%s", path);
-	}
-	sqlite3_busy_timeout(f->db, BUSY_MS);
+	if (nixdb_open(f->store_dir, &f->nixdb, e) != 0)
+		return -1;
+	f->db = nixdb_handle(f->nixdb);
 	if (sqlite3_prepare_v2(f->db,
 	        "SELECT 1 FROM sqlite_master WHERE name = 'RealisationsRefs'",
-	        -1, &table, NULL) != SQLITE_OK) {
-		fail(f, e);
-		return err_prefix(e, "%s", path);
-	}
+	        -1, &table, NULL) != SQLITE_OK)
+		return fail(f, e);
 	*have = sqlite3_step(table) == SQLITE_ROW;
 	sqlite3_finalize(table);
 	if (!*have)
@@ -187,9 +168,11 @@ find_path(struct finder *f, const struct pathinfo *p, struct err *e)
 	return rc == SQLITE_DONE ? 0 : fail(f, e);
 }
 
-int
-realisations_find(const char *store_dir, const struct pathinfo *paths, size_t n,
-    struct arena *a, struct realisation **out, size_t *nout, struct err *e)
+/* One reading. *torn: it may be wrong, and is worth another one. */
+static int
+find_all(const char *store_dir, const struct pathinfo *paths, size_t n,
+    struct arena *a, struct realisation **out, size_t *nout, int *torn,
+    struct err *e)
 {
 	struct finder f = { .store_dir = store_dir, .a = a };
 	int have = 0, rc = -1;
@@ -216,6 +199,19 @@ out:
 	buf_done(&f.json);
 	sqlite3_finalize(f.find);
 	sqlite3_finalize(f.deps);
-	sqlite3_close(f.db);
+	*torn =
+	    f.nixdb != NULL && nixdb_still(f.nixdb, rc == 0 ? e : NULL) != 0;
+	nixdb_close(f.nixdb);
+	return *torn ? -1 : rc;
+}
+
+int
+realisations_find(const char *store_dir, const struct pathinfo *paths, size_t n,
+    struct arena *a, struct realisation **out, size_t *nout, struct err *e)
+{
+	int torn = 1, rc = -1;
+
+	for (int i = 0; torn && i < NIXDB_TRIES; i++)
+		rc = find_all(store_dir, paths, n, a, out, nout, &torn, e);
 	return rc;
 }

@@ -7,8 +7,8 @@
  * resolved one; the Nix database knows all of them by path, so that is where
  * they are read from, read-only.
  */
-#ifndef NIKS3_REALISATIONS_H
-#define NIKS3_REALISATIONS_H
+#ifndef LOCAL_REALISATIONS_H
+#define LOCAL_REALISATIONS_H
 
 #include <stddef.h>
 

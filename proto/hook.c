@@ -1,0 +1,5 @@
+#include "hook.h"
+
+DESC_DEFINE(hook_request, HOOK_REQUEST_FIELDS)
+DESC_DEFINE(hook_answer, HOOK_ANSWER_FIELDS)
+DESC_DEFINE(hook_path, HOOK_PATH_FIELDS)
