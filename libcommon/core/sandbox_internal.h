@@ -4,8 +4,12 @@
 #ifndef CORE_SANDBOX_INTERNAL_H
 #define CORE_SANDBOX_INTERNAL_H
 
-/* A build with a sanitizer that has a run-time of its own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* A build with a sanitizer that has a run-time of its own, by GCC or by clang. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANDBOX_SANITIZED 1
 #else
 #define SANDBOX_SANITIZED 0
