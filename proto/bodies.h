@@ -326,6 +326,30 @@ DESC_DECLARE(token_created, TOKEN_CREATED_FIELDS)
 	F(S, STR, oidc_audience, 1024, DESC_OMIT)
 DESC_DECLARE(cache_info, CACHE_INFO_FIELDS)
 
+/* ---- doctor ---- */
+
+/* GET /api/v2/whoami: for whom the server takes who asks. scopes are those that
+ * it has or has by another; expires_at is absent when the server knows no end. */
+#define IDENTITY_FIELDS(S, F, L, O)        \
+	F(S, STR, who, 256, DESC_REQUIRED) \
+	F(S, STRS, scopes, 16, 0)          \
+	F(S, STR, expires_at, 40, DESC_OMIT)
+DESC_DECLARE(identity, IDENTITY_FIELDS)
+
+/*
+ * What one check found: POST /api/v2/doctor, and niks3 doctor --json. state is
+ * "ok", "warning", "problem" or "skipped"; advice says what to do about it.
+ */
+#define API_FINDINGS_MAX 256
+#define FINDING_FIELDS(S, F, L, O)          \
+	F(S, STR, check, 64, DESC_REQUIRED) \
+	F(S, STR, state, 16, DESC_REQUIRED) \
+	F(S, STR, text, 2048, 0)            \
+	F(S, STR, advice, 1024, DESC_OMIT)
+DESC_DECLARE(finding, FINDING_FIELDS)
+#define FINDINGS_FIELDS(S, F, L, O) L(S, finding, findings, API_FINDINGS_MAX, 0)
+DESC_DECLARE(findings, FINDINGS_FIELDS)
+
 /* Any answer of 400 and above. run: the garbage collection that is in the
  * way. */
 #define API_ERROR_BODY_FIELDS(S, F, L, O)      \

@@ -51,6 +51,7 @@ enum {
 #define MSG_TOKEN_MAX     64
 #define MSG_GET_MAX       256
 #define MSG_NARINFOS_MAX  64
+#define MSG_PROBES_MAX    32
 
 #define ROLES_CALLS(C)                                                       \
 	C(0x01, ping, pong, BY_ANY, BY_ANY, CALL_IDEMPOTENT)                 \
@@ -91,6 +92,7 @@ enum {
 	C(0x31, objects_list, objects_listed, BY_UPLOADER, BY_GC,            \
 	    CALL_IDEMPOTENT)                                                 \
 	C(0x32, mpu_list, mpu_listed, BY_UPLOADER, BY_GC, CALL_IDEMPOTENT)   \
+	C(0x33, bucket_probe, bucket_probed, BY_UPLOADER, BY_SERVER, 0)      \
 	C(0x40, gc_wake, done, BY_GC, BY_SERVER, CALL_IDEMPOTENT)            \
 	C(0x41, gc_why, gc_why_told, BY_GC, BY_SERVER, CALL_IDEMPOTENT)
 
@@ -385,6 +387,27 @@ DESC_DECLARE(listed_mpu, LISTED_MPU_FIELDS)
 	F(S, STR, next_key, MSG_KEY_MAX, 0) \
 	F(S, STR, next_id, MSG_UPLOADID_MAX, 0)
 DESC_DECLARE(mpu_listed, MPU_LISTED_FIELDS)
+
+/*
+ * Tries out what the uploader needs to be allowed, on objects of its own that
+ * are no objects of the cache (objkey.h: OBJKEY_PROBE), and deletes them again. An
+ * item is one thing that was tried; kind is absent when it went well.
+ */
+#define BUCKET_PROBE_FIELDS(S, F, L, O)
+DESC_DECLARE(bucket_probe, BUCKET_PROBE_FIELDS)
+#define PROBE_RESULT_FIELDS(S, F, L, O)     \
+	F(S, STR, name, 32, DESC_REQUIRED)  \
+	F(S, BOOL, skipped, 1, 0)           \
+	F(S, STR, kind, 32, 0)              \
+	F(S, STR, message, MSG_TEXT_MAX, 0) \
+	F(S, STR, hint, MSG_TEXT_MAX, 0)
+DESC_DECLARE(probe_result, PROBE_RESULT_FIELDS)
+/* ahead_s: S3's clock before the uploader's, when has_clock. */
+#define BUCKET_PROBED_FIELDS(S, F, L, O) \
+	F(S, BOOL, has_clock, 1, 0)      \
+	F(S, I64, ahead_s, 0, 0)         \
+	L(S, probe_result, items, MSG_PROBES_MAX, 0)
+DESC_DECLARE(bucket_probed, BUCKET_PROBED_FIELDS)
 
 #define GC_WAKE_FIELDS(S, F, L, O)
 DESC_DECLARE(gc_wake, GC_WAKE_FIELDS)

@@ -48,6 +48,14 @@ abort_ended(struct gc *g, struct arena *a, struct err *e)
 	return 0;
 }
 
+/* The uploader is trying out what it may do, or did so a moment ago. */
+static int
+under_way(const char *key, int64_t since_s)
+{
+	return objkey_is_probe(key) &&
+	    clock_wall_us() / 1000000 - since_s < OBJKEY_PROBE_S;
+}
+
 /* Those in the bucket that nobody knows: S3's answer was lost. */
 static int
 abort_unknown(struct gc *g, struct err *e)
@@ -73,7 +81,7 @@ abort_unknown(struct gc *g, struct err *e)
 			    expire_multipart_orphan(
 			        g->db, m->key, m->upload_id, &orphan, e) != 0)
 				goto out;
-			if (!orphan)
+			if (!orphan || under_way(m->key, m->initiated_s))
 				continue;
 			if (abort_one(g, a, m->key, m->upload_id, e) != 0)
 				goto out;
@@ -125,14 +133,15 @@ delete_page(struct gc *g, struct arena *a, const struct objects_listed *list,
 	if (keys == NULL)
 		return arena_full(a, e);
 	for (size_t i = 0; i < list->items.n; i++) {
+		const struct listed_object *o = &list->items.items[i];
 		const char *key;
 
-		if (objkey_parse_staged(
-		        list->items.items[i].key, next, &key, NULL) != 0) {
-			log_warn("no key of ours",
-			    LOG_S("key", list->items.items[i].key));
+		if (objkey_parse_staged(o->key, next, &key, NULL) != 0) {
+			log_warn("no key of ours", LOG_S("key", o->key));
 			continue;
 		}
+		if (under_way(o->key, o->modified_s))
+			continue;
 		if (strcmp(token, next) != 0) {
 			if (delete_staged(g, a, token, keys, n, e) != 0)
 				return -1;

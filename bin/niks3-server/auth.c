@@ -176,6 +176,7 @@ let_in(struct auth *a, struct http_req *q, const struct http_route *route,
 {
 	snprintf(q->who, sizeof q->who, "%s", id->who);
 	q->scopes = scopes_implied(id->scopes);
+	q->expires_us = id->expires_us;
 	if ((q->scopes & route->scope) == 0)
 		return lacks(a, q, route, e);
 	if ((route->scope & SCOPE_PIN_SET) && check_pin(a, q, id, e) != 0)
@@ -347,6 +348,8 @@ auth_check_slow(struct auth *a, struct http_req *q,
 	if (rc == 0) {
 		int64_t ms = left_us / 1000;
 
+		if (left_us != INT64_MAX)
+			id.expires_us = clock_wall_us() + left_us;
 		auth_cache_put(a->cache, digest, &id,
 		    ms < AUTH_CACHE_MS ? ms : AUTH_CACHE_MS, epoch);
 		return let_in(a, q, route, &id, e);

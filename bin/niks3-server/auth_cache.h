@@ -20,6 +20,7 @@ struct auth_identity {
 	char who[OIDC_WHO_MAX];
 	unsigned scopes;
 	int64_t token_id;          /* of a token that we made; or 0 */
+	int64_t expires_us;        /* wall clock; 0: not known to end */
 	struct oidc_identity oidc; /* provider NULL: it is none of OIDC */
 };
 

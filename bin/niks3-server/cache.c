@@ -9,6 +9,7 @@
 #include "../../libcommon/ipc/ipc.h"
 #include "../../proto/bodies.h"
 #include "auth.h"
+#include "health.h"
 #include "server.h"
 
 #define READY_MS 2000
@@ -29,21 +30,12 @@ handle_ready(
 {
 	struct server *s = worker;
 	deadline_t d = deadline_in(READY_MS);
-	struct ping ping = { 0 };
-	struct pong pong;
-	struct db *db;
-	int rc;
+	const char *version;
 
-	if (db_get(s->pool, d, &db, e) != 0)
-		return err_prefix(e, "database");
-	rc = db_schema_check(db, e);
-	db_put(s->pool, db);
-	if (rc != 0)
+	if (health_database(s, d, e) != 0 ||
+	    health_peer(s->signer, "signer", q->arena, d, &version, e) != 0 ||
+	    health_peer(s->uploader, "uploader", q->arena, d, &version, e) != 0)
 		return -1;
-	if (ipc_call(s->signer, CALL_ping, &ping, q->arena, &pong, d, e) != 0)
-		return err_prefix(e, "signer");
-	if (ipc_call(s->uploader, CALL_ping, &ping, q->arena, &pong, d, e) != 0)
-		return err_prefix(e, "uploader");
 	r->content_type = "text/plain; charset=utf-8";
 	return buf_puts(&r->body, "ready\n", e);
 }

@@ -45,37 +45,48 @@ health_free(struct health *h)
 	free(h);
 }
 
-static int
-database_there(struct server *s)
+int
+health_database(struct server *s, deadline_t d, struct err *e)
 {
 	struct db *db;
 	int rc;
 
-	if (db_get(s->pool, deadline_in(PART_MS), &db, NULL) != 0)
-		return 0;
-	rc = db_schema_check(db, NULL);
+	if (db_get(s->pool, d, &db, e) != 0)
+		return err_prefix(e, "database");
+	rc = db_schema_check(db, e);
 	db_put(s->pool, db);
-	return rc == 0;
+	return rc;
+}
+
+int
+health_peer(struct ipc_client *c, const char *name, struct arena *a,
+    deadline_t d, const char **version, struct err *e)
+{
+	struct ping ping = { 0 };
+	struct pong pong;
+
+	if (ipc_client_peers(c) == 0)
+		return err_set(e, ERR_UNAVAILABLE, "%s: not connected", name);
+	if (ipc_call(c, CALL_ping, &ping, a, &pong, d, e) != 0)
+		return -1;
+	*version = pong.version;
+	return 0;
 }
 
 static int
 peer_there(struct ipc_client *c, struct arena *a)
 {
-	struct ping ping = { 0 };
-	struct pong pong;
+	const char *version;
 
-	/* Who is away is not waited for. */
-	if (ipc_client_peers(c) == 0)
-		return 0;
-	return ipc_call(c, CALL_ping, &ping, a, &pong, deadline_in(PART_MS),
-	           NULL) == 0;
+	return health_peer(c, "", a, deadline_in(PART_MS), &version, NULL) == 0;
 }
 
 /* Looks. */
 static unsigned
 probe(struct server *s, struct arena *a)
 {
-	return (database_there(s) ? DATABASE : 0) |
+	return (health_database(s, deadline_in(PART_MS), NULL) == 0 ? DATABASE
+	                                                            : 0) |
 	    (peer_there(s->signer, a) ? SIGNER : 0) |
 	    (peer_there(s->uploader, a) ? UPLOADER : 0);
 }

@@ -97,7 +97,8 @@ wish_of(const struct http_req *q, const struct class *class)
 		single_tag(w.tag, w.if_none_match);
 		w.if_modified_since = NULL; /* RFC 9110, 13.1.3 */
 	}
-	if (w.if_modified_since != NULL && read_date(w.if_modified_since) == -1)
+	if (w.if_modified_since != NULL &&
+	    clock_parse_http(w.if_modified_since) == -1)
 		w.if_modified_since = NULL;
 	/* A range is one of the bytes that are sent, and only of a GET. */
 	if (!w.head && (w.zstd || !class->zstd) &&

@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "../../libcommon/core/clock.h"
 #include "../../libcommon/core/num.h"
 
 #define BLANK " \t"
@@ -49,29 +50,11 @@ read_etag_listed(const char *list, const char *etag)
 
 /* ---- dates ---- */
 
-int64_t
-read_date(const char *text)
-{
-	static const char *const forms[] = {
-		"%a, %d %b %Y %H:%M:%S GMT", /* the one that is written */
-		"%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
-		"%a %b %e %H:%M:%S %Y",      /* asctime */
-	};
-
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		struct tm tm = { 0 };
-		const char *end = strptime(text, forms[i], &tm);
-
-		if (end != NULL && *end == '\0')
-			return timegm(&tm);
-	}
-	return -1;
-}
-
 int
 read_not_modified_since(const char *value, const char *last_modified)
 {
-	int64_t asked = read_date(value), is = read_date(last_modified);
+	int64_t asked = clock_parse_http(value);
+	int64_t is = clock_parse_http(last_modified);
 
 	return asked != -1 && is != -1 && is <= asked;
 }

@@ -19,8 +19,6 @@ int read_if_range(
     const char *value, const char *etag, const char *last_modified);
 /* If-Modified-Since is not earlier (13.1.3). What is no date says nothing. */
 int read_not_modified_since(const char *value, const char *last_modified);
-/* Seconds since 1970 of any of the three forms (5.6.7); -1 for none of them. */
-int64_t read_date(const char *text);
 
 /* Accept-Encoding names zstd, and not with a weight of 0 (12.5.3). */
 int read_accepts_zstd(const char *value);

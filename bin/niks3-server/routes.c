@@ -28,6 +28,8 @@ const struct http_route routes[] = {
 	{ "GET", "/metrics", handle_metrics, 0, SCOPE_NONE },
 	{ "GET", V2 "/ready", handle_ready, 0, SCOPE_WRITE },
 	{ "GET", V2 "/cache", handle_cache, 0, SCOPE_NONE },
+	{ "GET", V2 "/whoami", handle_whoami, 0, SCOPE_ALL },
+	{ "POST", V2 "/doctor", handle_doctor, 0, SCOPE_ADMIN },
 	{ "GET", "/api/cache-config", handle_cache_config, 0, SCOPE_NONE },
 	{ "GET", "/api/cache-stats", handle_cache_stats, 0, SCOPE_NONE },
 	{ "POST", V2 "/narinfos", handle_narinfos, BODY_SMALL, READERS },

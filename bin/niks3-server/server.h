@@ -156,6 +156,8 @@ http_handler handle_tokens_list;
 http_handler handle_token_create;
 http_handler handle_token_revoke;
 http_handler handle_cache;
+http_handler handle_whoami;
+http_handler handle_doctor;
 http_handler handle_ready;
 http_handler handle_health;
 http_handler handle_readyz;

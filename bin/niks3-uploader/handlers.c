@@ -481,4 +481,5 @@ ipc_handler *const handlers[CALL__MAX] = {
 	[CALL_objects_delete] = handle_objects_delete,
 	[CALL_objects_list] = handle_objects_list,
 	[CALL_mpu_list] = handle_mpu_list,
+	[CALL_bucket_probe] = handle_bucket_probe,
 };

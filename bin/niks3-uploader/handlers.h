@@ -36,6 +36,9 @@ ipc_handler handle_staged_place;
 ipc_handler handle_staged_read;
 ipc_handler handle_staged_delete;
 
+/* probe.c: what we are allowed. */
+ipc_handler handle_bucket_probe;
+
 /* read.c: what readers of the cache need. */
 ipc_handler handle_get_authorize;
 ipc_handler handle_narinfos_get;

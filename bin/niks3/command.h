@@ -13,13 +13,14 @@ int command_pins(int argc, char **argv);
 int command_closures(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_token(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_completion(int argc, char **argv);
 
 struct action_set;
 struct opt_program;
 
 extern const struct opt_program push_program, watch_store_program,
-    completion_program;
+    doctor_program, completion_program;
 extern const struct action_set gc_actions, pins_actions, closures_actions,
     why_actions, token_actions;
 

@@ -269,6 +269,27 @@ find(struct credential *c, struct err *e)
 	    "~/.config/niks3/auth-token");
 }
 
+const char *
+credential_path(const struct credential *c)
+{
+	return c->path;
+}
+
+const char *
+credential_source(const struct credential *c)
+{
+	switch (c->source) {
+	case SOURCE_FILE:
+		return "a file";
+	case SOURCE_SCRIPT:
+		return "a script";
+	case SOURCE_GITHUB:
+		return "GitHub Actions";
+	default:
+		return "a client certificate";
+	}
+}
+
 int
 credential_new(
     const struct remote_config *config, struct credential **out, struct err *e)

@@ -35,6 +35,10 @@ struct secret;
 int credential_new(
     const struct remote_config *config, struct credential **out, struct err *e);
 void credential_free(struct credential *c); /* takes NULL */
+/* Of the file; NULL when the token comes from elsewhere. */
+const char *credential_path(const struct credential *c);
+/* For people: "a file", "a script", "a client certificate", "GitHub Actions". */
+const char *credential_source(const struct credential *c);
 /* A copy of the token as of now, empty when there is none. Asks whoever has it
  * when ours is too old, at most until d. */
 int credential_get(

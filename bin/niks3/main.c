@@ -23,6 +23,8 @@ const struct command commands[] = {
 	{ "why", command_why, "tell what keeps a path", NULL, &why_actions },
 	{ "token", command_token, "make, list and revoke tokens", NULL,
 	    &token_actions },
+	{ "doctor", command_doctor, "tell what is wrong, and how to mend it",
+	    &doctor_program, NULL },
 	{ "completion", command_completion, "print completions for a shell",
 	    &completion_program, NULL },
 	{ .name = NULL },

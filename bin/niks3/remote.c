@@ -36,25 +36,34 @@ struct remote_conn {
 };
 
 int
+remote_check_url(const char *url)
+{
+	size_t scheme = strncmp(url, "http://", 7) == 0 ? 7
+	    : strncmp(url, "https://", 8) == 0          ? 8
+	                                                : 0;
+
+	return scheme > 0 && strpbrk(url, "?# \t\r\n") == NULL &&
+	        url[scheme + strspn(url + scheme, "/")] != '\0'
+	    ? 0
+	    : -1;
+}
+
+int
 remote_new(const struct remote_config *c, struct remote **out, struct err *e)
 {
 	struct remote *r = xcalloc(1, sizeof *r);
-	const char *host = strstr(c->server_url, "://");
 	size_t len;
 
 	r->config = c;
 	r->url = xstrdup(c->server_url);
 	for (len = strlen(r->url); len > 0 && r->url[len - 1] == '/'; len--)
 		r->url[len - 1] = '\0';
-	if (host == NULL ||
-	    (strncmp(r->url, "http://", 7) != 0 &&
-	        strncmp(r->url, "https://", 8) != 0) ||
-	    strpbrk(r->url, "?# \t\r\n") != NULL || host[3] == '\0') {
+	if (remote_check_url(c->server_url) != 0) {
 		err_set(e, ERR_USAGE, "server URL %s: not an http(s) URL",
 		    c->server_url);
 		goto fail;
 	}
-	r->host = r->url + (host - c->server_url) + 3;
+	r->host = strstr(r->url, "://") + 3;
 	if ((c->client_cert != NULL) != (c->client_key != NULL)) {
 		err_set(e, ERR_USAGE,
 		    "--client-cert and --client-key go "

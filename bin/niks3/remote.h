@@ -17,6 +17,8 @@ struct desc;
 struct err;
 struct remote;
 
+/* Is it one of a server? 0 or -1. */
+int remote_check_url(const char *url);
 /* Checks the URL, and finds out where the token comes from (credential.h).
  * Strings of c must outlive it. */
 int remote_new(

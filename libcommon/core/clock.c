@@ -182,3 +182,22 @@ clock_parse_rfc3339(const char *s, int64_t *wall_us)
 	*wall_us = ((int64_t)timegm(&tm) - offset) * 1000000 + fraction;
 	return 0;
 }
+
+int64_t
+clock_parse_http(const char *text)
+{
+	static const char *const forms[] = {
+		"%a, %d %b %Y %H:%M:%S GMT", /* the one that is written */
+		"%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
+		"%a %b %e %H:%M:%S %Y",      /* asctime */
+	};
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct tm tm = { 0 };
+		const char *end = strptime(text, forms[i], &tm);
+
+		if (end != NULL && *end == '\0')
+			return timegm(&tm);
+	}
+	return -1;
+}

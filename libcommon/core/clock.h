@@ -39,4 +39,8 @@ const char *clock_fmt_rfc3339(char out[CLOCK_RFC3339_MAX], int64_t wall_us);
  * off. 0 or -1. */
 int clock_parse_rfc3339(const char *s, int64_t *wall_us);
 
+/* Seconds since 1970 of a date of HTTP in any of its three forms (RFC 9110,
+ * section 5.6.7); -1 for none of them. */
+int64_t clock_parse_http(const char *s);
+
 #endif

@@ -54,6 +54,7 @@ static const struct field {
 	FIELD("x-amz-meta-content-encoding", content_encoding),
 	FIELD("content-range", content_range),
 	FIELD("last-modified", last_modified),
+	FIELD("date", date),
 	FIELD("x-amz-request-id", request_id),
 	FIELD("x-request-id", request_id),
 	FIELD("x-amz-bucket-region", bucket_region),

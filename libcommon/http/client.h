@@ -73,6 +73,7 @@ struct http_answer {
 	char content_encoding[32]; /* or x-amz-meta-content-encoding */
 	char content_range[64];
 	char last_modified[64];
+	char date[64];          /* of the answer, as it came */
 	char request_id[128];   /* x-amz-request-id or x-request-id */
 	char bucket_region[64]; /* x-amz-bucket-region */
 	int64_t retry_after_ms; /* -1 when none */

@@ -52,6 +52,7 @@ struct http_req {
 	 * the handler and done. */
 	char who[HTTP_WHO_MAX];
 	unsigned scopes;     /* the program's own */
+	int64_t expires_us;  /* wall clock; 0: not known to end */
 	int64_t delay_ms;    /* how long a refusal is to be held back */
 	struct arena *arena; /* for the handler: emptied when it returned */
 };

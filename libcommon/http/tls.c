@@ -42,6 +42,43 @@ struct tls {
 
 static _Thread_local struct tls *serving;
 
+/* ---- looking at a file ---- */
+
+int
+tls_file_check(const char *path, unsigned *n, int64_t *expires_s, struct err *e)
+{
+	gnutls_x509_crt_t *list = NULL;
+	gnutls_datum_t pem;
+	struct buf text;
+	int64_t first = INT64_MAX;
+	unsigned count = 0;
+	int rc;
+
+	buf_init(&text, CERT_MAX);
+	if (file_read(path, &text, e) != 0) {
+		buf_done(&text);
+		return -1;
+	}
+	pem.data = text.data;
+	pem.size = text.len;
+	rc = gnutls_x509_crt_list_import2(
+	    &list, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
+	buf_done(&text);
+	if (rc < 0 || count == 0)
+		return err_set(e, ERR_INVALID, "%s: no certificate in PEM: %s",
+		    path, rc < 0 ? gnutls_strerror(rc) : "it has none");
+	for (unsigned i = 0; i < count; i++) {
+		int64_t end = gnutls_x509_crt_get_expiration_time(list[i]);
+
+		first = end < first ? end : first;
+		gnutls_x509_crt_deinit(list[i]);
+	}
+	gnutls_free(list);
+	*n = count;
+	*expires_s = first;
+	return 0;
+}
+
 /* ---- pairs ---- */
 
 static void

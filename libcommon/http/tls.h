@@ -10,12 +10,20 @@
 #define HTTP_TLS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct tls;
 
 #define TLS_PRIORITY    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define TLS_SUBJECT_MAX 1024
+
+/*
+ * A file of certificates in PEM: how many there are, and when the first one of them
+ * ends, in seconds since 1970. INVALID when it is none.
+ */
+int tls_file_check(
+    const char *path, unsigned *n, int64_t *expires_s, struct err *e);
 
 /* PEM files; client_ca may be NULL: no client certificate is asked for. */
 int tls_new(const char *cert, const char *key, const char *client_ca,

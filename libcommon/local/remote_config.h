@@ -15,10 +15,12 @@ struct remote_config {
 };
 
 /* Rows of an option table for a struct remote_config at offset o. */
-#define REMOTE_OPTIONS(o)                                                      \
+#define REMOTE_OPTIONS(o) REMOTE_OPTIONS_AS(o, OPT_REQUIRED)
+/* Where the URL has other flags. */
+#define REMOTE_OPTIONS_AS(o, url_flags)                                        \
 	{ "server-url", "NIKS3_SERVER_URL", OPT_STR,                           \
-		(o) + offsetof(struct remote_config, server_url),              \
-		OPT_REQUIRED, NULL, "URL", "the niks3 server", 0, 0 },         \
+		(o) + offsetof(struct remote_config, server_url), url_flags,   \
+		NULL, "URL", "the niks3 server", 0, 0 },                       \
 	    { "auth-token-path", "NIKS3_AUTH_TOKEN_FILE", OPT_PATH,            \
 		    (o) + offsetof(struct remote_config, token_path), 0, NULL, \
 		    "FILE", "file with the API token", 0, 0 },                 \

@@ -260,6 +260,14 @@ other:
 }
 
 int
+objkey_is_probe(const char *staged)
+{
+	static const char begin[] = OBJKEY_STAGING OBJKEY_PROBE;
+
+	return strncmp(staged, begin, sizeof begin - 1) == 0;
+}
+
+int
 objkey_check_pin(const char *name, struct err *e)
 {
 	struct rest r = { name, strlen(name) };

@@ -72,6 +72,15 @@ int objkey_fmt_staged(char out[OBJKEY_TEXT_MAX], const char *token,
 int objkey_parse_staged(const char *staged, char token[OBJKEY_TOKEN_MAX + 1],
     const char **key, struct err *e);
 
+/*
+ * The uploader tries out what it is allowed on staged objects whose token begins
+ * so, as no upload's does: those are hexadecimal. What a try that was killed left
+ * is deleted by a collection, though not before it is OBJKEY_PROBE_S old.
+ */
+#define OBJKEY_PROBE   "probe"
+#define OBJKEY_PROBE_S 3600
+int objkey_is_probe(const char *staged);
+
 /* A pin's name: [A-Za-z0-9._-]+, at most 256 bytes, not "." or "..". */
 #define OBJKEY_PIN_MAX 256
 int objkey_check_pin(const char *name, struct err *e);

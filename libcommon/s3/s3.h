@@ -235,6 +235,14 @@ int s3_mpu_parts(struct s3_conn *c, const char *key, const char *upload_id,
 int s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e);
 
 /*
+ * How many seconds the server's clock is ahead of ours, by the date of its answer
+ * to a HeadBucket; any answer will do, so what we may do is of no interest. A
+ * second or two mean nothing. Retryable when there was none, CORRUPT when it had
+ * no date.
+ */
+int s3_clock(struct s3_conn *c, deadline_t d, int64_t *ahead_s, struct err *e);
+
+/*
  * Authorisation of one PUT for somebody else: the URL and the header lines that
  * must be sent with exactly size bytes whose SHA-256 is given. The signature
  * covers host, date, x-amz-content-sha256, content-length, content-type,

@@ -31,6 +31,26 @@ s3_bucket_check(struct s3_conn *c, deadline_t d, struct err *e)
 	return -1;
 }
 
+int
+s3_clock(struct s3_conn *c, deadline_t d, int64_t *ahead_s, struct err *e)
+{
+	struct s3_request r = { .op = S3_OP_BUCKET, .method = "HEAD" };
+	struct s3_reply reply = { .unsure = 0 };
+	struct err inner = ERR_INIT;
+	int64_t date;
+
+	if (s3_request(c, &r, d, &reply, &inner) != 0 &&
+	    reply.http.status == 0) {
+		if (e != NULL)
+			*e = inner;
+		return -1;
+	}
+	if ((date = clock_parse_http(reply.http.date)) == -1)
+		return err_set(e, ERR_CORRUPT, "HEAD: an answer without date");
+	*ahead_s = date - clock_wall_us() / 1000000;
+	return 0;
+}
+
 /* ---- put ---- */
 
 struct comparison {

@@ -254,7 +254,7 @@ clean 'niks3-migrate --print-config shows no secret' "$TMP/config"
 passes 'niks3-migrate -n' niks3-migrate -n --db "$db" up
 
 for command in niks3 'niks3 push' 'niks3 gc' 'niks3 pins' 'niks3 pins create' \
-    'niks3 pins list' 'niks3 pins delete' niks3-server niks3-uploader \
+    'niks3 pins list' 'niks3 pins delete' 'niks3 doctor' niks3-server niks3-uploader \
     niks3-signer niks3-gc niks3-migrate; do
 	$command --help >"$TMP/help" 2>"$TMP/error"
 	is "$command --help" "$? $(cat "$TMP/error")" '0 '

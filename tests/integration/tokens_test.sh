@@ -111,6 +111,8 @@ DELETE /pins/none pin,admin
 GET /tokens admin
 POST /tokens admin
 DELETE /tokens/none admin
+GET /whoami read,write,pin,gc,admin
+POST /doctor admin
 EOT
 is 'the table has every route' "$(wc -l <"$TMP/routes")" \
     "$(grep -c '^	{ "[A-Z]*", V2 ' "$ROOT/bin/niks3-server/routes.c" |

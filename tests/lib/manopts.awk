@@ -2,7 +2,7 @@
 # LIST (what --completion=list prints) with those that manual pages document, both
 # ways, and prints what is wrong. A page with a subsection for each command is
 # read in that of the program; one that is named first by shared=FILE need not
-# document what another page does, and may document more.
+# document what another page does, and may document more, or otherwise.
 #
 # An option is an item ".It Fl -name ..." with, before the next item, the line
 # "Required.", its variable as ".Pq Ev NAME" and its default as "Ql VALUE".
@@ -24,6 +24,12 @@ function enter(title) {
 }
 
 function note(name) {
+	# What the page itself says of it counts.
+	if (FILENAME != shared && where[name] == shared) {
+		seen[name] = 0
+		delete told_required[name]
+		delete told_env[name]
+	}
 	item = item " " name
 	seen[name]++
 	where[name] = FILENAME

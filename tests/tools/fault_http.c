@@ -102,9 +102,8 @@ fault_connect(const char *host, const char *port)
 
 /* ---- heads ---- */
 
-/* The line that holds a header, or NULL. */
-static char *
-find_header(const struct fault_message *m, const char *name)
+char *
+fault_find_header(const struct fault_message *m, const char *name)
 {
 	char *p = (char *)m->raw.data, *end = p + m->head;
 	size_t n = strlen(name);
@@ -120,7 +119,7 @@ void
 fault_header(
     const struct fault_message *m, const char *name, char *out, size_t size)
 {
-	const char *p = find_header(m, name);
+	const char *p = fault_find_header(m, name);
 	size_t n;
 
 	out[0] = '\0';
@@ -160,10 +159,10 @@ read_head(int fd, struct fault_message *m, deadline_t d)
 	return 1;
 }
 
-static void
-drop_header(struct fault_message *m, const char *name)
+void
+fault_drop_header(struct fault_message *m, const char *name)
 {
-	char *from = find_header(m, name), *to;
+	char *from = fault_find_header(m, name), *to;
 
 	if (from == NULL)
 		return;
@@ -282,7 +281,7 @@ fault_read_request(int fd, struct fault_message *m, deadline_t d)
 	note_close(m);
 	fault_header(m, "Expect", text, sizeof text);
 	if (text[0] != '\0') {
-		drop_header(m, "Expect");
+		fault_drop_header(m, "Expect");
 		if (fault_send(fd, go_on, strlen(go_on), d) != 0)
 			return -1;
 	}

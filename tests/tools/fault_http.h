@@ -40,6 +40,9 @@ int fault_send(int fd, const void *p, size_t n, deadline_t d);
 /* "host:port" in numbers; -1 when nobody listens there. */
 int fault_connect(const char *host, const char *port);
 
+/* The line that holds a header, or NULL. */
+char *fault_find_header(const struct fault_message *m, const char *name);
+void fault_drop_header(struct fault_message *m, const char *name);
 /* The value of a header of the message, copied; "" when there is none. */
 void fault_header(
     const struct fault_message *m, const char *name, char *out, size_t size);

@@ -197,11 +197,28 @@ test_parse_rfc3339(void **state)
 	}
 }
 
+static void
+test_parse_http(void **state)
+{
+	static const char *const same[] = { "Sun, 06 Nov 1994 08:49:37 GMT",
+		"Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994" };
+	static const char *const none[] = { "", "yesterday",
+		"Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT+1",
+		"784111777" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(clock_parse_http(same[i]), 784111777);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(clock_parse_http(none[i]), -1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_rfc3339),
+		cmocka_unit_test(test_parse_http),
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_sleep),

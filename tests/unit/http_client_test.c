@@ -77,6 +77,7 @@ reads_an_answer(void **state)
 		    "ETag: \"abc\"\r\nContent-Type: text/plain\r\n"
 		    "content-encoding: zstd\r\nRetry-After: 7\r\n"
 		    "Last-Modified: today \r\nX-Amz-Request-Id: 17\r\n"
+		    "Date: now\r\n"
 		    "x-amz-bucket-region: eu-west-1\r\n" },
 		{ 404, "gone" },
 	};
@@ -91,6 +92,7 @@ reads_an_answer(void **state)
 	assert_string_equal(s.answer.content_type, "text/plain");
 	assert_string_equal(s.answer.content_encoding, "zstd");
 	assert_string_equal(s.answer.last_modified, "today");
+	assert_string_equal(s.answer.date, "now");
 	assert_string_equal(s.answer.request_id, "17");
 	assert_string_equal(s.answer.bucket_region, "eu-west-1");
 	assert_int_equal(s.answer.retry_after_ms, 7000);

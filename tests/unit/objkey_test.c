@@ -267,6 +267,10 @@ staged(void **state)
 	assert_int_equal(objkey_parse_staged(key, token, &of, NULL), 0);
 	assert_string_equal(token, "0a1");
 	assert_string_equal(of, "log/x.drv");
+	assert_false(objkey_is_probe(key));
+	assert_false(objkey_is_probe("log/probe.drv"));
+	assert_false(objkey_is_probe(""));
+	assert_true(objkey_is_probe("staging/probe0a1/log/x.drv"));
 
 	for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
 		assert_int_equal(

@@ -60,16 +60,9 @@ static void
 dates(void **state)
 {
 	static const char *const same[] = { "Sun, 06 Nov 1994 08:49:37 GMT",
-		"Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994" };
-	static const char *const none[] = { "", "yesterday",
-		"Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 GMT+1",
-		"784111777" };
+		"Sunday, 06-Nov-94 08:49:37 GMT" };
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(read_date(same[i]), 784111777);
-	for (size_t i = 0; i < 5; i++)
-		assert_int_equal(read_date(none[i]), -1);
 	assert_true(read_not_modified_since(same[0], same[1]));
 	assert_true(
 	    read_not_modified_since("Sun, 06 Nov 1994 08:49:38 GMT", same[0]));

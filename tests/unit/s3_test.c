@@ -540,6 +540,32 @@ checks_the_bucket(void **state)
 	end(4);
 }
 
+static void
+tells_the_servers_clock(void **state)
+{
+	static char date[64];
+	time_t later = time(NULL) + 100;
+	struct tm tm;
+	int64_t ahead_s = 7;
+
+	(void)state;
+	strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+	    gmtime_r(&later, &tm));
+	/* Also of one that does not let us in. */
+	begin({ 200, NULL, date }, { 403, NULL, date }, { 200 },
+	    { 200, NULL, "Date: soon\r\n" }, { .how = FAKE_HANG });
+	ok(s3_clock(conn, soon(), &ahead_s, &e));
+	assert_in_range(ahead_s, 90, 100);
+	ahead_s = 7;
+	ok(s3_clock(conn, soon(), &ahead_s, &e));
+	assert_in_range(ahead_s, 90, 100);
+	fails(ERR_CORRUPT, s3_clock(conn, soon(), &ahead_s, &e));
+	fails(ERR_CORRUPT, s3_clock(conn, soon(), &ahead_s, &e));
+	fails(ERR_TIMEOUT, s3_clock(conn, deadline_in(100), &ahead_s, &e));
+	assert_in_range(ahead_s, 90, 100); /* untouched */
+	end(5);
+}
+
 /* ---- get ---- */
 
 static void
@@ -1160,6 +1186,7 @@ main(void)
 		cmocka_unit_test(tells_who_was_first),
 		cmocka_unit_test(knows_key_from_bucket),
 		cmocka_unit_test(checks_the_bucket),
+		cmocka_unit_test(tells_the_servers_clock),
 		cmocka_unit_test(goes_on_where_it_broke_off),
 		cmocka_unit_test(goes_on_within_a_range),
 		cmocka_unit_test(does_not_mix_objects),

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../libcommon/core/err.h"
@@ -126,6 +127,39 @@ teardown(void **state)
 	unlink(ca_path);
 	rmdir(dir);
 	return 0;
+}
+
+/* ---- a file ---- */
+
+static void
+test_file(void **state)
+{
+	int64_t end, now = time(NULL);
+	struct err e = ERR_INIT;
+	unsigned n;
+	FILE *f;
+
+	(void)state;
+	put(cert_path, first.x, NULL);
+	assert_int_equal(tls_file_check(cert_path, &n, &end, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_in_range(end, now + 7000, now + 7200);
+	/* Of several the first to end counts. */
+	assert_non_null(f = fopen(cert_path, "a"));
+	PEM_write_X509(f, expired.x);
+	PEM_write_X509(f, second.x);
+	fclose(f);
+	assert_int_equal(tls_file_check(cert_path, &n, &end, NULL), 0);
+	assert_int_equal(n, 3);
+	assert_in_range(end, now - 3700, now - 3500);
+	put(key_path, NULL, first.key);
+	assert_int_equal(tls_file_check(key_path, &n, &end, &e), -1);
+	assert_int_equal(e.kind, ERR_INVALID);
+	assert_int_equal(tls_file_check("/none", &n, &end, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_int_equal(n, 3); /* untouched */
+	unlink(cert_path);
+	unlink(key_path);
 }
 
 /* ---- the server ---- */
@@ -412,6 +446,7 @@ main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, stop)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_file),
 		T(test_versions),
 		T(test_reload),
 		T(test_broken),
