@@ -15,8 +15,6 @@ make -s -C "$ROOT" BUILD="$BUILD" all >&2 || exit 1
 TAP_DONE=1
 RUNS=${BENCH_RUNS:-5}
 MB=${1:-1000}
-NGINX=$(PATH=$PATH:/usr/sbin command -v nginx) ||
-    die 'nginx is not here: apt-get install nginx-light'
 KEY=nar/$(printf '%052d' 1).nar.zst
 
 # ---- who takes part ----
@@ -29,24 +27,11 @@ head -c "${MB}000000" /dev/zero | openssl enc -aes-128-ctr -nosalt \
 s3_put "$STACK_NAME" "$KEY" "$TMP/nar" || exit 1
 rm "$TMP/nar"
 
-# nginx_start NAME BUFFERING: on $port. One process, no log.
-nginx_start() {
-	local dir=$TMP/$1
+# proxy_start NAME BUFFERING: on $port.
+proxy_start() {
 	port=$(port_free)
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-CONF
-	daemon off;
-	master_process off;
-	pid $dir/pid;
-	error_log $dir/error.log;
-	events { worker_connections 64; }
-	http {
+	nginx_start "$1" "$TMP" <<-CONF
 		access_log off;
-		client_body_temp_path $dir/body;
-		proxy_temp_path $dir/temp;
-		fastcgi_temp_path $dir/fastcgi;
-		uwsgi_temp_path $dir/uwsgi;
-		scgi_temp_path $dir/scgi;
 		server {
 			listen 127.0.0.1:$port;
 			location / {
@@ -55,11 +40,9 @@ nginx_start() {
 				proxy_buffering $2;
 			}
 		}
-	}
 	CONF
-	proc_start "$TMP" "$1" "$NGINX" -p "$dir" -c "$dir/nginx.conf"
 	wait_until 10 curl -s -o /dev/null "http://127.0.0.1:$port/" ||
-	    die "$(cat "$dir/error.log")"
+	    die "$(cat "$TMP/$1.log")"
 }
 
 # ---- figures ----
@@ -90,9 +73,9 @@ read_once() {
 	    "$(peak "$2")" >>"$TMP/$1.figures"
 }
 
-nginx_start nginx on
+proxy_start nginx on
 buffered=$port
-nginx_start nginx-unbuffered off
+proxy_start nginx-unbuffered off
 unbuffered=$port
 run=0 # the first one warms up
 while [ $run -le "$RUNS" ]; do

@@ -41,20 +41,8 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
     -keyout "$TMP/ca.key" -subj /CN=ca -days 2 -out "$TMP/ca.crt" \
     -addext 'subjectAltName=IP:127.0.0.1' 2>/dev/null || exit 1
 tls=$(port_free) port=$(port_free)
-mkdir "$TMP/nginx"
-cat >"$TMP/nginx/nginx.conf" <<CONF
-daemon off;
-pid $TMP/nginx/pid;
-error_log stderr;
-worker_processes 1;
-events { worker_connections 256; }
-http {
+nginx_start nginx "$TMP" <<CONF
 	access_log $TMP/nginx/access;
-	client_body_temp_path $TMP/nginx/body;
-	proxy_temp_path $TMP/nginx/proxy;
-	fastcgi_temp_path $TMP/nginx/f;
-	uwsgi_temp_path $TMP/nginx/u;
-	scgi_temp_path $TMP/nginx/s;
 	client_max_body_size 0;
 	server {
 		listen 127.0.0.1:$port;
@@ -67,9 +55,7 @@ http {
 			proxy_http_version 1.1;
 		}
 	}
-}
 CONF
-proc_start "$TMP" nginx /usr/sbin/nginx -c "$TMP/nginx/nginx.conf"
 
 # ---- clients reach the server under another name ----
 

@@ -19,7 +19,7 @@ LIB=$ROOT/tests/lib
 BUILD=${BUILD:-$ROOT/build}
 PATH=$BUILD:$PATH
 PROC_ORPHAN=KILL
-for lib in proc postgres ceph s3 services nix stack tap; do
+for lib in proc postgres ceph s3 services nix stack nginx tap; do
 	. "$LIB/$lib.sh"
 done
 

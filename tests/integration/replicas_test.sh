@@ -23,23 +23,11 @@ ready() {
 }
 passes 'a second server is ready' wait_until 20 ready
 
-mkdir "$TMP/nginx"
 port=$(port_free)
-cat >"$TMP/nginx/nginx.conf" <<CONF
-daemon off;
-pid $TMP/nginx/pid;
-error_log stderr;
-worker_processes 1;
-events { worker_connections 256; }
-http {
+nginx_start nginx "$TMP" <<CONF
 	access_log $TMP/nginx/access;
 	log_format which '\$upstream_addr';
 	access_log $TMP/nginx/which which;
-	client_body_temp_path $TMP/nginx/body;
-	proxy_temp_path $TMP/nginx/proxy;
-	fastcgi_temp_path $TMP/nginx/f;
-	uwsgi_temp_path $TMP/nginx/u;
-	scgi_temp_path $TMP/nginx/s;
 	client_max_body_size 128m;
 	upstream niks3 {
 		random;
@@ -53,9 +41,7 @@ http {
 			proxy_set_header Host \$http_host;
 		}
 	}
-}
 CONF
-proc_start "$TMP" nginx /usr/sbin/nginx -c "$TMP/nginx/nginx.conf"
 NIKS3_SERVER_URL=http://127.0.0.1:$port
 healthy() {
 	curl -sf --max-time 5 "$NIKS3_SERVER_URL/health"
