@@ -78,6 +78,33 @@ jwt_alg(const char *name)
 	return a != NULL ? 1u << (a - algs) : 0;
 }
 
+/* ---- base64url (RFC 7515, section 2) ---- */
+
+/*
+ * cjose ends the process (assert) at a "=" that is no padding, and so must never
+ * see one: what it would decode is looked at before.
+ */
+static int
+is_base64url(const char *s, size_t len)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	return strspn(s, letters) >= len && len % 4 != 1;
+}
+
+/* Keys are padded by some. */
+static int
+is_padded_base64url(const char *s)
+{
+	size_t len = strlen(s);
+
+	if (len % 4 == 0)
+		for (int i = 0; i < 2 && len > 0 && s[len - 1] == '='; i++)
+			len--;
+	return is_base64url(s, len);
+}
+
 /* ---- tokens ---- */
 
 static int
@@ -116,12 +143,28 @@ read_claims(struct jwt *t, struct err *e)
 	return 0;
 }
 
+/* Each of the words. */
+static int
+is_encoded(const char *token)
+{
+	for (const char *s = token;; s++) {
+		size_t len = strcspn(s, ".");
+
+		if (!is_base64url(s, len))
+			return 0;
+		s += len;
+		if (*s == '\0')
+			return 1;
+	}
+}
+
 int
 jwt_parse(const char *token, size_t len, struct jwt **out, struct err *e)
 {
 	struct jwt *t;
 
-	if (len > JWT_MAX || strlen(token) != len || !jwt_looks_like(token))
+	if (len > JWT_MAX || strlen(token) != len || !jwt_looks_like(token) ||
+	    !is_encoded(token))
 		return malformed(e);
 	t = xcalloc(1, sizeof *t);
 	if ((t->jws = cjose_jws_import(token, len, NULL)) == NULL)
@@ -166,6 +209,22 @@ read_text(const json_t *o, const char *name, char *out, size_t size)
 	return n < (int)size ? 0 : -1;
 }
 
+/* All numbers that a key may have (RFC 7518, section 6). */
+static int
+has_numbers(const json_t *o)
+{
+	static const char *const names[] = { "n", "e", "d", "p", "q", "dp",
+		"dq", "qi", "x", "y", "k" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *s = json_string_value(json_object_get(o, names[i]));
+
+		if (s != NULL && !is_padded_base64url(s))
+			return 0;
+	}
+	return 1;
+}
+
 /* 0 when it is one that we can use. */
 static int
 read_key(json_t *o, struct key *k)
@@ -182,7 +241,8 @@ read_key(json_t *o, struct key *k)
 		return -1;
 	if (strcmp(kty, "RSA") != 0 && strcmp(kty, "EC") != 0)
 		return -1;
-	if ((k->jwk = cjose_jwk_import_json(o, NULL)) == NULL)
+	if (!has_numbers(o) ||
+	    (k->jwk = cjose_jwk_import_json(o, NULL)) == NULL)
 		return -1;
 	k->kty = cjose_jwk_get_kty(k->jwk, NULL);
 	k->curve = 0;

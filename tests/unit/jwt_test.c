@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,64 @@ test_malformed(void **state)
 	assert_false(jwt_looks_like("a.b.c.d"));
 }
 
+/* A padding where none can be ends cjose, and with it the process. */
+static void
+test_padding(void **state)
+{
+	struct jwt_keys *k = keys_of(jwt_jwks(jwt_jwk(rsa, "one", ""), NULL));
+	char *token = jwt_make(rsa, "RS256", "one", NULL, CLAIMS);
+
+	(void)state;
+	for (size_t i = 0; token[i] != '\0'; i++) {
+		char *bad = strdup(token);
+
+		bad[i] = '=';
+		assert_int_equal(try(bad, k), ERR_INVALID);
+	}
+	free(token);
+	jwt_keys_free(k);
+}
+
+/* A key set of one key, in whose number n at is put at position i. */
+static char *
+with_padding(size_t i, const char *at, size_t *len)
+{
+	char *jwk = jwt_jwk(rsa, "one", ""), *n = strstr(jwk, "\"n\"");
+	char *out = malloc(strlen(jwk) + 3);
+
+	assert_non_null(n);
+	n = strchr(strchr(n, ':'), '"') + 1;
+	*len = strcspn(n, "\"");
+	i = i < *len ? i : *len;
+	sprintf(out, "%.*s%s%s", (int)(n - jwk + i), jwk, at,
+	    i == *len ? n + i : n + i + strlen(at));
+	free(jwk);
+	return jwt_jwks(out, NULL);
+}
+
+static void
+test_padded_keys(void **state)
+{
+	struct err e = ERR_INIT;
+	struct jwt_keys *k;
+	size_t len = 1;
+	char *jwks;
+
+	(void)state;
+	for (size_t i = 0; i < len; i++) {
+		jwks = with_padding(i, "=", &len);
+		assert_int_equal(
+		    jwt_keys_parse(jwks, strlen(jwks), &k, &e), -1);
+		free(jwks);
+	}
+	/* But some pad them as base64 is elsewhere. */
+	assert_int_equal(len % 4, 2);
+	k = keys_of(with_padding(len, "==", &len));
+	assert_int_equal(
+	    try(jwt_make(rsa, "RS256", "one", NULL, CLAIMS), k), ERR_NONE);
+	jwt_keys_free(k);
+}
+
 /* Those that we cannot use are left out, and the others serve. */
 static void
 test_key_sets(void **state)
@@ -276,6 +335,8 @@ main(void)
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_padded_keys),
 		cmocka_unit_test(test_key_sets),
 		cmocka_unit_test(test_claims),
 	};
