@@ -5,16 +5,9 @@
 # stopped in order.
 . "$(dirname "$0")/lib.sh"
 
-# What a kernel, or the rights here, may not give.
-why=
-[ "$(id -u)" -eq 0 ] || why='a container takes root'
-[ -n "$why" ] || [ -w /sys/fs/cgroup ] || why='no cgroups to be made here'
-[ -n "$why" ] || unshare -m true 2>/dev/null ||
-    why='no mount namespaces here'
-mkdir "$TMP/try" "$TMP/try/up" "$TMP/try/work" "$TMP/try/root"
-[ -n "$why" ] || unshare -m --propagation private mount -t overlay overlay \
-    -o "lowerdir=/,upperdir=$TMP/try/up,workdir=$TMP/try/work" \
-    "$TMP/try/root" 2>/dev/null || why='no overlay file systems here'
+. "$LIB/box.sh"
+
+why=$(box_why)
 if [ -n "$why" ]; then
 	skip 'niks3 under systemd' "$why"
 	tap_done
@@ -23,146 +16,46 @@ fi
 
 # ---- install ----
 
-dir=$TMP/stack up=$TMP/up etc=$TMP/up/etc/niks3
-port=$(port_free)
-mkdir -p "$dir" "$up" "$TMP/work" "$TMP/root" "$etc/secrets"
+up=$TMP/up etc=$TMP/up/etc/niks3 conf=$TMP/conf
+mkdir -p "$up" "$etc" "$up/etc/systemd/system/niks3-server.socket.d" \
+    "$up/etc/systemd/system/niks3-signer.service.d"
 chmod 755 "$up" "$up/etc" "$etc"
-chmod 700 "$etc/secrets"
-POSTGRES_DIR=$dir/postgres
-postgres_start "$POSTGRES_DIR" || exit 1
-chmod 711 "$POSTGRES_DIR"
-STACKS=$dir
-name=niks3-systemd-$(random_hex 4)
-echo "$name" >"$dir/name"
-stack_make "$dir" "$name" || exit 1
-# In the container it knows our users, by what README.md says.
-postgres_stop "$POSTGRES_DIR"
-sed -n '/^    # pg_ident.conf$/,/^$/{ /^    niks3 /p }' "$ROOT/README.md" \
-    >"$POSTGRES_DIR/data/pg_ident.conf"
-{
-	sed -n "s/^    local niks3 all /local $name niks3,niks3_server,niks3_gc /p" \
-	    "$ROOT/README.md"
-	echo 'local all postgres trust'
-} >"$POSTGRES_DIR/data/pg_hba.conf"
-# This kernel may have no Landlock.
-required=true
-! grep -q 'not whole' "$dir/migrate.log" || required=false
+box_stack "$conf" || exit 1
 passes 'make install' make -C "$ROOT" install DESTDIR="$up" \
     $([ "$BUILD" = "$ROOT/build" ] || echo BUILD="$BUILD")
-
-cp "$dir/token" "$etc/secrets/api-token"
-cp "$dir/key" "$etc/secrets/sign-key"
-cp "${S3_CONFIG%/*}/s3-access-key" "${S3_CONFIG%/*}/s3-secret-key" \
-    "$etc/secrets/"
-db="host=/var/lib/niks3-test dbname=$name"
+cp -r "$conf/secrets" "$etc/"
 for file in server signer uploader gc migrate; do
-	cp "$ROOT/systemd/config/$file.conf" "$etc/"
+	cat "$ROOT/systemd/config/$file.conf" "$conf/$file.conf" >"$etc/$file.conf"
 done
-cat >>"$etc/server.conf" <<CONF
-NIKS3_DB="$db user=niks3_server"
-NIKS3_CACHE_URL=$NIKS3_CACHE_URL
-NIX_STORE_DIR=$STACK_STORE
-NIKS3_REQUIRE_SANDBOX=$required
-CONF
-cat >>"$etc/signer.conf" <<CONF
-NIKS3_REQUIRE_SANDBOX=$required
-CONF
-cat >>"$etc/uploader.conf" <<CONF
-NIKS3_S3_ENDPOINT=$S3_ENDPOINT
-NIKS3_S3_BUCKET=$name
-NIKS3_S3_REGION=$S3_REGION
-NIX_STORE_DIR=$STACK_STORE
-NIKS3_REQUIRE_SANDBOX=$required
-CONF
-cat >>"$etc/gc.conf" <<CONF
-NIKS3_DB="$db user=niks3_gc"
-NIKS3_SERVER_URL=http://127.0.0.1:$port
-NIKS3_GC_OLDER_THAN=1000h
-NIKS3_REQUIRE_SANDBOX=$required
-CONF
-echo "NIKS3_DB=\"$db user=niks3\"" >>"$etc/migrate.conf"
-mkdir -p "$up/etc/systemd/system/niks3-server.socket.d"
-printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:%s\n' "$port" \
-    >"$up/etc/systemd/system/niks3-server.socket.d/port.conf"
-mkdir -p "$up/etc/systemd/system/niks3-signer.service.d"
+cp "$conf/port.conf" "$up/etc/systemd/system/niks3-server.socket.d/"
 printf '[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n' \
     >"$up/etc/systemd/system/niks3-signer.service.d/watchdog.conf"
-echo "127.0.0.1:$port" >"$dir/address"
-stack_vars
-export $STACK_EXPORTS
 
 # ---- boot ----
 
-cat >"$TMP/boot.sh" <<'BOOT'
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
-mount -t tmpfs tmpfs /run
-exec systemd-nspawn --quiet --directory "$1/root" --machine niks3-test \
-    --register=no --keep-unit --bind "$2:/var/lib/niks3-test" \
-    --system-call-filter="landlock_create_ruleset landlock_add_rule \
-	landlock_restrict_self" --console=pipe --boot systemd.unit=basic.target
-BOOT
-proc_start "$TMP" nspawn unshare -m --propagation private \
-    sh "$TMP/boot.sh" "$TMP" "$POSTGRES_DIR"
-
-# The first process of the container: a descendant that is 1 in its own.
-leader() {
-	local pid=$1 child
-	grep -q '^NSpid:.*	1$' "/proc/$pid/status" && echo "$pid" && return
-	for child in $(cat "/proc/$pid/task/$pid/children"); do
-		leader "$child" && return
-	done
-	return 1
-}
-in_box() {
-	nsenter -t "$LEADER" -a -- "$@"
-}
-booted() {
-	LEADER=$(leader "$(proc_pid "$TMP" nspawn)") &&
-	    in_box systemctl is-active --quiet basic.target
-}
-if ! wait_until 60 booted; then
-	not_ok 'systemd boots' "$(tail -n 40 "$TMP/nspawn.log")"
-	tap_done
-	exit 1
-fi
-LEADER=$(leader "$(proc_pid "$TMP" nspawn)")
-ok 'systemd boots'
+box_boot "$up" || { tap_done; exit 1; }
 
 # As a package does it.
 passes 'sysusers.d' in_box systemd-sysusers
 passes 'tmpfiles.d' in_box systemd-tmpfiles --create niks3.conf
-passes 'PostgreSQL, which knows our users' in_box systemd-run --quiet \
-    --unit=niks3-test-postgres --uid=postgres "$(postgres_bin)/postgres" \
-    -D /var/lib/niks3-test/data -k /var/lib/niks3-test -c listen_addresses= \
-    -c fsync=off
-passes '... is up' wait_until 30 db_query 'select 1'
+passes 'PostgreSQL, which knows our users' box_postgres
 is '... and nobody else' "$(wc -l <"$POSTGRES_DIR/data/pg_ident.conf") $(
     wc -l <"$POSTGRES_DIR/data/pg_hba.conf")" '3 2'
 is 'the directory of the sockets' \
     "$(in_box stat -c '%a %U %G' /run/niks3)" '1770 root niks3'
 
 daemons='niks3-signer niks3-uploader@1 niks3-gc-worker niks3-server'
-ready() {
-	curl -sf --max-time 5 -K "$dir/token.curl" -o /dev/null \
-	    "$NIKS3_SERVER_URL/api/v2/ready"
-}
-journal() {
-	in_box journalctl --no-pager -o cat "$@"
-}
 passes 'systemctl start niks3.target' timeout 120 \
     nsenter -t "$LEADER" -a -- systemctl start niks3.target
 for unit in $daemons niks3-gc.timer niks3-server.socket; do
 	is "$unit is active" "$(in_box systemctl is-active $unit)" active
 done
-passes 'all is ready' wait_until 30 ready || journal -n 60 | sed 's/^/# /'
+passes 'all is ready' wait_until 30 box_ready || journal -n 60 | sed 's/^/# /'
 journal -u niks3-migrate | grep -q 'nothing to do'
 is 'the schema was looked at' $? 0
 
 # ---- sandboxes ----
 
-main_pid() {
-	in_box systemctl show -P MainPID "$1"
-}
 # status UNIT FIELD
 status() {
 	in_box sed -n "s/^$2:[[:space:]]*//p" "/proc/$(main_pid "$1")/status"
@@ -175,7 +68,7 @@ for unit in $daemons; do
 	like "$unit: a user of its own" "$(in_box ps -o user= -p \
 	    "$(main_pid $unit)")" '^niks3-'
 	like "$unit: says what is in force" "$(journal -u $unit)" \
-	    "sandbox landlock=$([ $required = false ] || echo '[1-9]').* seccomp=on"
+	    "sandbox landlock=$([ $BOX_LANDLOCK = false ] || echo '[1-9]').* seccomp=on"
 done
 like 'the signer has no network' "$(in_box nsenter -t \
     "$(main_pid niks3-signer)" -n cat /proc/net/dev | tail -n +3)" '^ *lo:'
@@ -213,7 +106,7 @@ sleep 3
 is 'the watchdog lets live what works' "$(main_pid niks3-signer)" "$old"
 in_box kill -STOP "$old"
 passes 'but not what hangs' wait_until 30 came_back niks3-signer "$old"
-passes '... and all is ready' wait_until 30 ready
+passes '... and all is ready' wait_until 30 box_ready
 passes '... for a push' niks3 push "$(nix_build shared)"
 
 # ---- upgraded, twice, while somebody pushes ----
@@ -236,7 +129,7 @@ while [ ! -e "$1/enough" ]; do
 done
 ASKER
 export LIB
-background asker sh "$TMP/asker" "$TMP" "$dir" "$NIKS3_SERVER_URL"
+background asker sh "$TMP/asker" "$TMP" "$STACK" "$NIKS3_SERVER_URL"
 background pusher sh "$TMP/pusher" "$TMP"
 pushes() {
 	grep -c '^pushed' "$TMP/pusher.log"
