@@ -6,9 +6,10 @@ PACKAGES_BUILD='gcc make pkg-config libc6-dev libcurl4-openssl-dev libsodium-dev
 	libcmocka-dev libgnutls28-dev libcjose-dev libseccomp-dev'
 PACKAGES_RUN='postgresql-15 ceph-mon ceph-osd ceph-common radosgw nix-bin curl
 	jq openssl procps zstd'
+PACKAGES_DEB='debhelper dpkg-dev jq'
 PACKAGES_CHECK='clang-14 clang-format-14 libclang-rt-14-dev mandoc spin
 	nginx-light prometheus chromium chromium-driver zsh fish systemd
-	systemd-container strace'
+	systemd-container strace faketime locales shellcheck'
 
 # packages_missing NAME...: prints those that are not installed.
 packages_missing() {
