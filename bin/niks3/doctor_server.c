@@ -206,7 +206,7 @@ check_token(struct doctor *d)
 	        d->a, &e) == 0) {
 		d->known = 1;
 		say_identity(d);
-	} else if (e.kind == ERR_NOT_FOUND) {
+	} else if (e.kind == ERR_NOT_FOUND || e.kind == ERR_VERSION) {
 		doctor_say(d, "token", FINDING_SKIPPED, NULL,
 		    "the server is too old to tell");
 	} else if (e.kind == ERR_UNAUTHORIZED) {

@@ -17,6 +17,8 @@
 #include "../nix/storepath.h"
 
 #define BUSY_MS     5000
+#define LOCK_MS     2000
+#define LOCK_REST   20 /* ms between two tries */
 #define VERSION     1
 #define VERSION_STR "1"
 #define PATH_LEN    4096
@@ -241,19 +243,26 @@ lock_open(struct spool *s, int flags, struct err *e)
 	return s->lock >= 0 ? 0 : err_sys(e, "lock %s", path);
 }
 
+/* With patience: a child that one which was killed had just forked holds it until
+ * its exec. */
 static int
 lock_take(struct spool *s, struct err *e)
 {
 	struct flock whole = { .l_type = F_WRLCK };
+	deadline_t d = deadline_in(LOCK_MS);
 
 	if (lock_open(s, O_CREAT, e) != 0)
 		return -1;
-	if (fcntl(s->lock, F_OFD_SETLK, &whole) == 0)
-		return 0;
-	if (errno != EAGAIN && errno != EACCES)
-		return err_sys(e, "lock %s.lock", s->path);
-	return err_set(e, ERR_CONFLICT,
-	    "queue %s: another process serves it already", s->path);
+	while (fcntl(s->lock, F_OFD_SETLK, &whole) != 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return err_sys(e, "lock %s.lock", s->path);
+		if (deadline_left(d) == 0)
+			return err_set(e, ERR_CONFLICT,
+			    "queue %s: another process serves it already",
+			    s->path);
+		clock_sleep(LOCK_REST, d);
+	}
+	return 0;
 }
 
 int

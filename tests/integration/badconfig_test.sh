@@ -249,7 +249,7 @@ push 'no server' 2 'required: --server-url' --server-url '' "$path"
 push 'a server that is no URL' 2 'not an http' --server-url localhost "$path"
 push 'a server that is not there' 9 '127.0.0.1:1' \
     --server-url http://127.0.0.1:1 "$path"
-push 'a server that is another one' 3 "${S3_ENDPOINT#*://}" \
+push 'a server that is another one' 10 "${S3_ENDPOINT#*://}" \
     --server-url "$S3_ENDPOINT" "$path"
 exits 'push: no token' 2 'no API token.*hint: give --auth-token-path' \
     env -u NIKS3_AUTH_TOKEN_FILE niks3 push "$path"

@@ -247,7 +247,7 @@ echo 'GET /api/v2/whoami status 500' >"$TMP/server"
 finds 'it cannot tell who we are' token 'answered 500' --server-url "$via" \
     --timeout 2s
 echo 'POST /api/v2/doctor status 500' >"$TMP/server"
-finds 'it cannot look at its parts' parts 'answered 500 -> see the log' \
+finds 'it cannot look at its parts' parts 'answered 500 -> is that a niks3 server' \
     --server-url "$via"
 : >"$TMP/server"
 

@@ -502,10 +502,11 @@ test_too_many_references(void **state)
 	struct graph *g;
 
 	(void)state;
-	fill(MANY, 200);
-	live_sql("INSERT INTO objects (id, key, kind, refs) SELECT 200000,"
-	         " 'huge', 1, array_agg(i) FROM generate_series(1, %zu) i",
-	    BLOCK_EDGES);
+	live_sql("INSERT INTO objects (id, key, kind)"
+	         " SELECT i, 'k' || i, 1 FROM generate_series(1, %d) i;"
+	         "INSERT INTO objects (id, key, kind, refs) SELECT %d, 'huge',"
+	         " 1, array_agg(i) FROM generate_series(1, %zu) i",
+	    MANY, MANY + 1, BLOCK_EDGES);
 	for (int i = 0; i < LOADS; i++) {
 		struct err e = ERR_INIT;
 
