@@ -69,6 +69,10 @@ TLS="--tls-cert $TMP/server.crt --tls-key $TMP/server.key"
 beside native $TLS --tls-client-ca "$TMP/ca.crt" \
     --mtls-bound-subject 'CN=ci,O=example' \
     --mtls-bound-subject-read 'CN=*,O=example'
+ready() {
+	[ "$(as ci /ready)" = 200 ]
+}
+wait_until 20 ready
 is 'a subject on the list may do everything' "$(as ci /ready) $(as ci \
     /closures) $(as ci /tokens)" '200 200 200'
 is 'one on the list of readers may read' "$(as reader /closures) $(as reader \

@@ -191,9 +191,11 @@ else
 	mkdir -m 777 state home
 	: >watch.log
 	chmod 644 "$NIKS3_AUTH_TOKEN_FILE"
+	# The clone may be where nobody else can go.
+	install -m 755 "$BUILD/niks3" "$TMP/niks3"
 	proc_start "$TMP" watch setpriv --reuid 65534 --regid 65534 \
 	    --clear-groups env HOME="$TMP/home" XDG_CACHE_HOME="$TMP/home" \
-	    niks3 watch-store --db-path "$STATE"
+	    "$TMP/niks3" watch-store --db-path "$STATE"
 	wait_until 10 grep -q watching watch.log
 	path=$(small reader)
 	passes 'a user who may only read the database sees what appears' \
