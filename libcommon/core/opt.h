@@ -91,9 +91,9 @@ const char *opt_dashes(const struct opt *o);
  * *args gets the positional arguments, ended by NULL: argv is reordered.
  * Strings live as long as argv and the environment, lists and secrets until
  * opt_done. The bytes of a secret in argv are overwritten, so that /proc shows
- * none. With --help, --help-all, --version or --completion given, nothing else is
- * missed or read from the environment. Errors are ERR_USAGE and name the flag or variable; there is
- * then nothing to free.
+ * none. With --help, --help-all, --version or --completion given, nothing else
+ * is missed or read from the environment. Errors are ERR_USAGE and name the flag
+ * or variable; there is then nothing to free.
  */
 int opt_parse(const struct opt_program *p, void *cfg, int argc, char **argv,
     char ***args, size_t *nargs, struct err *e);
@@ -101,9 +101,10 @@ void opt_done(const struct opt_program *p, void *cfg);
 
 /*
  * What every main() does first: parses, and answers --help, --help-all,
- * --version, --completion and --print-config by itself. Returns -1 to go on; otherwise the exit status. Its
- * errors go to standard error, and there is nothing left to free. -n is left to
- * the program, after its own checks: cfg->check is then set.
+ * --version, --completion and --print-config by itself. Returns -1 to go on;
+ * otherwise the exit status. Its errors go to standard error, and there is nothing
+ * left to free. -n is left to the program, after its own checks: cfg->check is
+ * then set.
  */
 int opt_start(const struct opt_program *p, void *cfg, int argc, char **argv,
     char ***args, size_t *nargs);

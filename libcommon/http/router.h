@@ -42,8 +42,8 @@ struct router_match {
 /*
  * Returns the HTTP status: 200 when there is a route; 404; 405 when the path
  * has routes, but none for this method; 400 when the path does not begin with
- * '/', holds a malformed escape, a NUL or what is not UTF-8, or a fills up. m is then untouched
- * but for path (404, 405) and allow (405). Texts are put into a.
+ * '/', holds a malformed escape, a NUL or what is not UTF-8, or a fills up. m is
+ * then untouched but for path (404, 405) and allow (405). Texts are put into a.
  */
 int router_find(const struct router *r, const char *method, const char *path,
     size_t len, struct arena *a, struct router_match *m);

@@ -68,11 +68,11 @@ unsigned ipc_client_calls(const struct ipc_client *c);
 /*
  * Asks and waits. reply points into a. Errors of the peer come with its kind,
  * text and hint; no peer in time is ERR_UNAVAILABLE ("signer: not connected"),
- * no answer ERR_TIMEOUT; only peers of another version are UNAVAILABLE too, with a
- * hint, since that passes in an upgrade. A call whose row is marked IDEMPOTENT is sent again,
- * here and nowhere else, when the peer went away or, while there are others,
- * did not answer in its share of the deadline. Any call is sent again when a
- * stopping peer refused to begin it.
+ * no answer ERR_TIMEOUT; only peers of another version are UNAVAILABLE too, with
+ * a hint, since that passes in an upgrade. A call whose row is marked IDEMPOTENT is
+ * sent again, here and nowhere else, when the peer went away or, while there are
+ * others, did not answer in its share of the deadline. Any call is sent again when
+ * a stopping peer refused to begin it.
  */
 int ipc_call(struct ipc_client *c, enum call id, const void *request,
     struct arena *a, void *reply, deadline_t d, struct err *e);
