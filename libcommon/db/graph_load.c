@@ -23,7 +23,8 @@
 #define PAUSE_MS    100
 #define SEEN_MEMORY ((size_t)1 << 30) /* of ids that appeared meanwhile */
 #define READERS     2
-#define PARTS       64 /* of a table, for whichever reader comes first */
+#define PARTS       64  /* of a table, for whichever reader comes first */
+#define ALONE_PAGES 256 /* so small a table is not worth a second connection */
 #define SIZES_BATCH 10000
 /* Reading all sizes takes as long as looking up one of so many. */
 #define SIZES_SCAN 8
@@ -45,7 +46,8 @@ struct reader {
 struct pass {
 	const char *sql; /* a SELECT that a condition can follow */
 	row_fn *row;     /* its ctx is the reader */
-	uint64_t pages;  /* in each part */
+	unsigned parts;
+	uint64_t pages; /* in each */
 	atomic_uint next;
 	atomic_int failed;
 };
@@ -71,7 +73,7 @@ read_parts(struct db *db, void *ctx, struct err *e)
 	unsigned part;
 	char sql[256], upto[64];
 
-	while (!pass->failed && (part = pass->next++) < PARTS) {
+	while (!pass->failed && (part = pass->next++) < pass->parts) {
 		uint64_t from = part * pass->pages;
 
 		/* Whatever the snapshot sees lies in a part, also where the
@@ -81,7 +83,7 @@ read_parts(struct db *db, void *ctx, struct err *e)
 		snprintf(sql, sizeof sql,
 		    "COPY (%s WHERE ctid >= '(%" PRIu64 ",0)'%s)"
 		    " TO STDOUT (FORMAT binary)",
-		    pass->sql, from, part < PARTS - 1 ? upto : "");
+		    pass->sql, from, part < pass->parts - 1 ? upto : "");
 		if (db_copy_out(db, sql, pass->row, r, e) != 0) {
 			pass->failed = 1;
 			return -1;
@@ -109,9 +111,11 @@ read_pass(
 	pthread_t thread;
 	int beside, rc;
 
-	l->pass =
-	    (struct pass){ .sql = sql, .row = row, .pages = pages / PARTS + 1 };
-	beside = pthread_create(&thread, NULL, read_beside, second) == 0;
+	l->pass = (struct pass){ .sql = sql, .row = row };
+	l->pass.parts = pages < ALONE_PAGES ? 1 : PARTS;
+	l->pass.pages = pages / l->pass.parts + 1;
+	beside = l->pass.parts > 1 &&
+	    pthread_create(&thread, NULL, read_beside, second) == 0;
 	rc = read_parts(first->db, first, e);
 	if (beside)
 		pthread_join(thread, NULL);
