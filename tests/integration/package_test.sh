@@ -107,13 +107,7 @@ for unit in $daemons; do
 	main_pid $unit
 done >"$TMP/pids"
 socket=$(in_box systemctl show -P ActiveEnterTimestampMonotonic niks3-server.socket)
-cat >"$TMP/asker" <<'ASKER'
-while [ ! -e "$1/enough" ]; do
-	curl -sSf --max-time 30 -K "$2/token.curl" -o /dev/null \
-	    "$3/api/v2/pins" || echo "FAILED: $?"
-done
-ASKER
-background asker sh "$TMP/asker" "$TMP" "$STACK" "$NIKS3_SERVER_URL"
+background asker sh "$LIB/ask.sh" "$TMP" "$STACK" "$NIKS3_SERVER_URL" 30
 passes 'an upgrade' installs "$TMP/newer"
 is '... to the newer version' "$(in_box dpkg-query -W -f '${Version} ' niks3 \
     niks3-server)" "$version+1 $version+1 "

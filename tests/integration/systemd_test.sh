@@ -111,26 +111,8 @@ passes '... for a push' niks3 push "$(nix_build shared)"
 
 # ---- upgraded, twice, while somebody pushes ----
 
-cat >"$TMP/pusher" <<'PUSHER'
-. "$LIB/nix.sh"
-n=0
-while [ ! -e "$1/enough" ]; do
-	n=$((n + 1))
-	path=$(nix_build app --argstr seed "upgrade$n") || exit 1
-	niks3 push "$path" || { echo "FAILED $n"; continue; }
-	echo "pushed $n"
-done
-PUSHER
-# Who does not try again, as niks3 does: each time a connection of its own.
-cat >"$TMP/asker" <<'ASKER'
-while [ ! -e "$1/enough" ]; do
-	curl -sSf --max-time 30 -K "$2/token.curl" -o /dev/null \
-	    "$3/api/v2/pins" || echo "FAILED: $?"
-done
-ASKER
-export LIB
-background asker sh "$TMP/asker" "$TMP" "$STACK" "$NIKS3_SERVER_URL"
-background pusher sh "$TMP/pusher" "$TMP"
+background asker sh "$LIB/ask.sh" "$TMP" "$STACK" "$NIKS3_SERVER_URL" 30
+background pusher sh "$LIB/push.sh" "$TMP" upgrade
 pushes() {
 	grep -c '^pushed' "$TMP/pusher.log"
 }

@@ -22,27 +22,9 @@ is 'the server listens at the socket that it was given' \
 like '... and makes none itself' "$(cat "$STACK/server.log")" \
     'sandbox .* listens=none'
 
-cat >"$TMP/pusher" <<'PUSHER'
-. "$LIB/nix.sh"
-n=0
-while [ ! -e "$1/enough" ]; do
-	n=$((n + 1))
-	path=$(nix_build app --argstr seed "$2-$n") || exit 1
-	niks3 push "$path" || { echo "FAILED $n"; continue; }
-	echo "pushed $n"
-done
-PUSHER
-# Who does not try again, as niks3 does: each time a connection of its own.
-cat >"$TMP/asker" <<'ASKER'
-while [ ! -e "$1/enough" ]; do
-	curl -sSf --max-time 20 -K "$2/token.curl" -o /dev/null \
-	    "$3/api/v2/pins" || echo "FAILED: $?"
-done
-ASKER
-export LIB
-background asker sh "$TMP/asker" "$TMP" "$STACK" "$NIKS3_SERVER_URL"
-background one sh "$TMP/pusher" "$TMP" one
-background two sh "$TMP/pusher" "$TMP" two
+background asker sh "$LIB/ask.sh" "$TMP" "$STACK" "$NIKS3_SERVER_URL" 20
+background one sh "$LIB/push.sh" "$TMP" one
+background two sh "$LIB/push.sh" "$TMP" two
 pushed_more() {
 	[ "$(grep -c '^pushed' "$TMP/one.log")" -gt "$1" ] &&
 	    [ "$(grep -c '^pushed' "$TMP/two.log")" -gt "$2" ]
