@@ -14,12 +14,12 @@
 stack_start
 export NIKS3_MIGRATIONS_DIR="$ROOT/migrations"
 ETC=$TMP/etc
-mkdir -p "$ETC/secrets" "$TMP/blocks" "$TMP/work"
+mkdir -p "$ETC/secrets" "$TMP/blocks" "$TMP/project"
 for file in api-token s3-access-key s3-secret-key; do
 	(umask 077; random_hex 32 >"$ETC/secrets/$file")
 done
-echo "(import $LIB/fixture.nix { }).app" >"$TMP/work/default.nix"
-(cd "$TMP/work" && nix-build -Q -o result >/dev/null 2>&1) || exit 1
+echo "(import $LIB/fixture.nix { }).app" >"$TMP/project/default.nix"
+(cd "$TMP/project" && nix-build -Q -o result >/dev/null 2>&1) || exit 1
 
 # blocks PAGE: writes each block into a file that is named after page and line,
 # commands without what stands before them; prints their names.
@@ -61,7 +61,7 @@ done <"$TMP/list"
 while read -r block path; do
 	[ -z "$path" ] || continue
 	name=${block##*/} name=${name%.run}
-	passes "${name%.*}, line ${name##*.}" env -C "$TMP/work" \
+	passes "${name%.*}, line ${name##*.}" env -C "$TMP/project" \
 	    bash -eux -o pipefail "$block"
 done <"$TMP/list"
 
